@@ -1,0 +1,52 @@
+# The version is in leakwatch.control and nowhere else.
+EXTENSION = leakwatch
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/leakwatch.control)
+
+MODULE_big = leakwatch
+OBJS = \
+	src/clock.o \
+	src/control.o \
+	src/datum.o \
+	src/encoding.o \
+	src/enforce.o \
+	src/guc.o \
+	src/hooks.o \
+	src/impact.o \
+	src/incident.o \
+	src/leakwatch.o \
+	src/listen.o \
+	src/protection.o \
+	src/recorder.o \
+	src/report.o \
+	src/session.o \
+	src/shmem.o \
+	src/slot.o \
+	src/verdict.o \
+	src/views.o \
+	src/watcher.o
+
+DATA = $(wildcard $(srcdir)/sql/leakwatch--*.sql)
+PGFILEDESC = "leakwatch - finds, reports and ends leaked sessions"
+
+PG_CPPFLAGS = -DLEAKWATCH_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
+
+PG_CONFIG ?= pg_config
+srcdir ?= .
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# PGXS knows of no dependencies on headers.
+$(OBJS): $(wildcard $(srcdir)/src/*.h) $(srcdir)/leakwatch.control
+
+# Out-of-tree builds, as Debian's, need the directory.
+ifneq ($(srcdir),.)
+$(shell mkdir -p src)
+endif
+
+# 15 leaves every symbol of a module visible to all others; later PGXS hide
+# them.
+ifeq ($(MAJORVERSION),15)
+override CFLAGS += -fvisibility=hidden
+override CPPFLAGS += -DPGDLLEXPORT='__attribute__((visibility("default")))'
+endif

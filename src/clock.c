@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ *
+ * clock.c
+ *	  Time that does not jump.
+ *
+ * Backends stamp their states with the wall clock, and wall clocks jump: NTP
+ * steps them, a virtual machine resumes.  The watcher reads the monotonic
+ * clock beside it; when the two part by more than a second, every time
+ * stamp that was taken before gets a note of by how much, and its age is
+ * reckoned without that.
+ *
+ * Owns the "leakwatch clock" segment, so that the notes survive the watcher.
+ * The watcher writes it, the notes under their change counter; anybody reads.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "changes.h"
+#include "clock.h"
+#include "control.h"
+#include "portability/instr_time.h"
+#include "session.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+/* How far the clocks may part before it is a jump, in microseconds. */
+#define TOLERANCE	USECS_PER_SEC
+
+/* By how much the clock has jumped since a session took a time stamp. */
+typedef struct Note
+{
+	TimestampTz since[NUM_CLOCKS];
+	int64		gained[NUM_CLOCKS];
+} Note;
+
+typedef struct Clock
+{
+	bool		started;
+	TimestampTz wall;			/* of the last reading */
+	int64		monotonic;
+	int64		parted;			/* wall - monotonic, as of the last jump */
+	pg_atomic_uint32 jumped;	/* has there ever been a jump? */
+	pg_atomic_uint32 changes;
+	Note		notes[FLEXIBLE_ARRAY_MEMBER];
+} Clock;
+
+static Clock *shared_clock = NULL;
+
+Size
+clock_shmem_size(void)
+{
+	return add_size(offsetof(Clock, notes), mul_size(sizeof(Note), MaxBackends));
+}
+
+/* Called with AddinShmemInitLock held. */
+void
+clock_shmem_init(void)
+{
+	bool		found;
+
+	shared_clock = ShmemInitStruct("leakwatch clock", clock_shmem_size(), &found);
+	if (found)
+		return;
+	memset(shared_clock, 0, clock_shmem_size());
+	pg_atomic_init_u32(&shared_clock->jumped, 0);
+	pg_atomic_init_u32(&shared_clock->changes, 0);
+}
+
+/*
+ * Can this time stamp have been taken before the jump?  Where the times that
+ * the clock showed before and after the jump overlap there is no telling, and
+ * the answer is the one that makes the session younger.
+ */
+static bool
+taken_before(TimestampTz since, int64 jump, TimestampTz now, int64 elapsed)
+{
+	if (jump > 0)
+		return since <= shared_clock->wall + elapsed;
+	return since > now || since < now - elapsed;
+}
+
+static void
+note_jump(int64 jump, TimestampTz now, int64 elapsed)
+{
+	change_begin(&shared_clock->changes);
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		Note	   *note = &shared_clock->notes[slot];
+		Session		session;
+
+		if (!session_read(slot, &session))
+			continue;
+		for (int i = 0; i < NUM_CLOCKS; i++)
+		{
+			bool		noted = note->since[i] == session.since[i] && note->gained[i] != 0;
+
+			if (session.since[i] == 0)
+				continue;
+			if (noted)
+				note->gained[i] += jump;
+			else if (taken_before(session.since[i], jump, now, elapsed))
+			{
+				note->since[i] = session.since[i];
+				note->gained[i] = jump;
+			}
+		}
+	}
+	change_end(&shared_clock->changes);
+	pg_atomic_write_u32(&shared_clock->jumped, 1);
+	control_count(COUNT_CLOCK_JUMPS, 1);
+}
+
+/*
+ * The watcher: read both clocks, in microseconds.  True when the wall clock
+ * has jumped since the last call, and ages have to be reckoned anew.
+ */
+bool
+clock_read(TimestampTz *now, int64 *monotonic)
+{
+	instr_time	ticks;
+	int64		jump;
+
+	*now = GetCurrentTimestamp();
+	INSTR_TIME_SET_CURRENT(ticks);
+	*monotonic = (int64) INSTR_TIME_GET_MICROSEC(ticks);
+
+	jump = *now - *monotonic - shared_clock->parted;
+	if (shared_clock->started && likely(jump > -TOLERANCE && jump < TOLERANCE))
+		jump = 0;
+	else
+	{
+		shared_clock->parted += jump;
+		if (!shared_clock->started)
+			jump = 0;
+	}
+
+	if (unlikely(jump != 0))
+		note_jump(jump, *now, *monotonic - shared_clock->monotonic);
+
+	shared_clock->started = true;
+	shared_clock->wall = *now;
+	shared_clock->monotonic = *monotonic;
+	return jump != 0;
+}
+
+/* Fill in by how much the clock has jumped since each of a session's times. */
+void
+clock_apply(Session *session)
+{
+	Note		note;
+
+	if (likely(pg_atomic_read_u32(&shared_clock->jumped) == 0))
+		return;
+	if (!change_copy(&shared_clock->changes, &note, &shared_clock->notes[session->slot],
+					 sizeof(Note)))
+		return;
+	for (int i = 0; i < NUM_CLOCKS; i++)
+	{
+		if (note.since[i] == session->since[i])
+			session->gained[i] = note.gained[i];
+	}
+}

@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between the supported PostgreSQL versions.
+ *
+ * This is the only file with a test on PG_VERSION_NUM.  Where versions
+ * differ, the newest server's form is adopted and the older ones are made to
+ * look like it.  Include it after postgres.h and before anything else of
+ * leakwatch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_COMPAT_H
+#define LEAKWATCH_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "leakwatch needs PostgreSQL 15 or newer"
+#endif
+#if PG_VERSION_NUM >= 200000
+#error "this leakwatch knows PostgreSQL up to 19"
+#endif
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+#if PG_VERSION_NUM < 190000
+#include "commands/dbcommands.h"	/* get_database_name() */
+#else
+#include "utils/lsyscache.h"
+#endif
+#if PG_VERSION_NUM < 170000
+#include "storage/backendid.h"
+#endif
+
+/* 18 lets a module tell its name and version to pg_get_loaded_modules() */
+#if PG_VERSION_NUM >= 180000
+#define LEAKWATCH_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "leakwatch", .version = LEAKWATCH_VERSION)
+#else
+#define LEAKWATCH_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/*
+ * Index of this process in the backend status array and so in ours, from 0;
+ * -1 for a process that has none or is no backend (an auxiliary process).
+ * Until 16 that is the backend ID, which counts from 1; from 17 on it is the
+ * process number.
+ */
+static inline int
+compat_my_slot(void)
+{
+#if PG_VERSION_NUM < 170000
+	return MyBackendId == InvalidBackendId ? -1 : MyBackendId - 1;
+#else
+	return MyProcNumber >= 0 && MyProcNumber < MaxBackends ? MyProcNumber : -1;
+#endif
+}
+
+/* The same for another process: -1 where the entry is unused or auxiliary. */
+static inline int
+compat_proc_slot(const PGPROC *proc)
+{
+#if PG_VERSION_NUM < 170000
+	BackendId	id = proc->backendId;
+
+	return id >= 1 && id <= MaxBackends ? id - 1 : -1;
+#else
+	int			number = GetNumberFromPGProc(proc);
+
+	return number < MaxBackends ? number : -1;
+#endif
+}
+
+/*
+ * Memory for the "extra" of a GUC check hook, which guc.c frees.  NULL when
+ * there is none, and the hook then has to return false.
+ */
+static inline void *
+compat_guc_extra(Size size)
+{
+#if PG_VERSION_NUM < 160000
+	return malloc(size);
+#else
+	return guc_malloc(LOG, size);
+#endif
+}
+
+/* 17 lets an extension name what its processes wait for. */
+static inline uint32
+compat_wait_event(const char *name pg_attribute_unused())
+{
+#if PG_VERSION_NUM < 170000
+	return PG_WAIT_EXTENSION;
+#else
+	return WaitEventExtensionNew(name);
+#endif
+}
+
+/* transaction_timeout came with 17, and its SQLSTATE with it. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_ERRCODE_TRANSACTION_TIMEOUT ERRCODE_TRANSACTION_TIMEOUT
+#else
+#define COMPAT_ERRCODE_TRANSACTION_TIMEOUT ERRCODE_QUERY_CANCELED
+#endif
+
+#endif							/* LEAKWATCH_COMPAT_H */

@@ -1,0 +1,421 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  The settings: definitions, checks, and the words for their values.
+ *
+ * Owns the variables behind the GUCs, which only guc.c of the server writes.
+ *
+ * The eleven policy settings belong to each session: their check hook hands
+ * the source of the value on in "extra", and their assign hook publishes the
+ * value in the session's slot if that source is more specific than the
+ * configuration file and the server's command line.  PostgreSQL's own
+ * precedence and its undoing of SET LOCAL thereby reach the watcher, and what
+ * a session does not override is not in its slot, so that it follows the
+ * watcher's configuration even if the session sleeps through a reload.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include <limits.h>
+
+#include "control.h"
+#include "guc.h"
+#include "protection.h"
+#include "slot.h"
+
+int			guc_policy[NUM_POLICY_VALUES];
+
+char	   *guc_database = NULL;
+int			guc_scan_interval;
+int			guc_terminate_when;
+int			guc_max_terminations_per_minute;
+bool		guc_terminate_superusers;
+bool		guc_terminate_active;
+char	   *guc_protected_applications = NULL;
+char	   *guc_protected_addresses = NULL;
+int			guc_log_level;
+int			guc_log_repeat;
+int			guc_log_burst;
+bool		guc_capture_query;
+int			guc_retention;
+int			guc_max_incidents;
+
+static const struct config_enum_entry mode_options[] = {
+	{"off", MODE_OFF, false},
+	{"observe", MODE_OBSERVE, false},
+	{"enforce", MODE_ENFORCE, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry terminate_when_options[] = {
+	{"always", TERMINATE_ALWAYS, false},
+	{"blocking", TERMINATE_BLOCKING, false},
+	{NULL, 0, false}
+};
+
+/* Nothing from ERROR up: a message of the watcher must not end its scan. */
+static const struct config_enum_entry log_level_options[] = {
+	{"debug5", DEBUG5, false},
+	{"debug4", DEBUG4, false},
+	{"debug3", DEBUG3, false},
+	{"debug2", DEBUG2, false},
+	{"debug1", DEBUG1, false},
+	{"debug", DEBUG2, true},
+	{"info", INFO, false},
+	{"notice", NOTICE, false},
+	{"warning", WARNING, false},
+	{"log", LOG, false},
+	{NULL, 0, false}
+};
+
+/* Hand the source of a policy value on to its assign hook. */
+static bool
+pass_source(void **extra, GucSource source)
+{
+	GucSource  *passed = compat_guc_extra(sizeof(GucSource));
+
+	if (passed == NULL)
+		return false;
+	*passed = source;
+	*extra = passed;
+	return true;
+}
+
+static bool
+check_mode(int *newval, void **extra, GucSource source)
+{
+	return pass_source(extra, source);
+}
+
+static bool
+check_limit(int *newval, void **extra, GucSource source)
+{
+	if (*newval > 0 && *newval < MIN_LIMIT_MS)
+	{
+		GUC_check_errdetail("The shortest limit is %d ms; 0 switches a limit off.",
+							MIN_LIMIT_MS);
+		return false;
+	}
+	return pass_source(extra, source);
+}
+
+/*
+ * Publish a policy value of this session.  The watcher is woken only for a
+ * limit shorter than the time it may sleep.
+ */
+static void
+assign_policy(int index, int newval, const void *extra)
+{
+	GucSource	source = *(const GucSource *) extra;
+
+	if (source <= PGC_S_ARGV)
+		source = PGC_S_DEFAULT;
+	if (slot_publish_value(index, newval, source) &&
+		index != POLICY_MODE && newval > 0 && newval < control_cadence())
+		actor_wake(WATCHER);
+}
+
+static void
+assign_mode(int newval, void *extra)
+{
+	assign_policy(POLICY_MODE, newval, extra);
+}
+
+/* One pair of assign hooks for each kind: a hook is not told its setting. */
+#define KIND_HOOKS(name, kind) \
+static void assign_##name##_warn(int newval, void *extra) \
+{ \
+	assign_policy(POLICY_WARN(kind), newval, extra); \
+} \
+static void assign_##name##_terminate(int newval, void *extra) \
+{ \
+	assign_policy(POLICY_TERMINATE(kind), newval, extra); \
+}
+
+KIND_HOOKS(idle_in_transaction, KIND_IDLE_IN_TRANSACTION)
+KIND_HOOKS(aborted_transaction, KIND_ABORTED_TRANSACTION)
+KIND_HOOKS(transaction, KIND_TRANSACTION)
+KIND_HOOKS(idle_session, KIND_IDLE_SESSION)
+KIND_HOOKS(session, KIND_SESSION)
+
+static const struct
+{
+	const char *name;
+	const char *what;
+	int			boot_value;
+	GucIntAssignHook assign;
+}			limits[NUM_POLICY_VALUES] =
+{
+	[POLICY_WARN(KIND_IDLE_IN_TRANSACTION)] = {
+		"leakwatch.idle_in_transaction_warn",
+		"Reports a session that has been idle in a transaction for this long.",
+		60 * 1000, assign_idle_in_transaction_warn
+	},
+	[POLICY_WARN(KIND_ABORTED_TRANSACTION)] = {
+		"leakwatch.aborted_transaction_warn",
+		"Reports a session that has been idle in an aborted transaction for this long.",
+		60 * 1000, assign_aborted_transaction_warn
+	},
+	[POLICY_WARN(KIND_TRANSACTION)] = {
+		"leakwatch.transaction_warn",
+		"Reports a session whose transaction has been open for this long, whatever it does.",
+		30 * 60 * 1000, assign_transaction_warn
+	},
+	[POLICY_WARN(KIND_IDLE_SESSION)] = {
+		"leakwatch.idle_session_warn",
+		"Reports a session that has been idle outside a transaction for this long.",
+		0, assign_idle_session_warn
+	},
+	[POLICY_WARN(KIND_SESSION)] = {
+		"leakwatch.session_warn",
+		"Reports a session that has been connected for this long.",
+		0, assign_session_warn
+	},
+	[POLICY_TERMINATE(KIND_IDLE_IN_TRANSACTION)] = {
+		"leakwatch.idle_in_transaction_terminate",
+		"Terminates a session that has been idle in a transaction for this long.",
+		0, assign_idle_in_transaction_terminate
+	},
+	[POLICY_TERMINATE(KIND_ABORTED_TRANSACTION)] = {
+		"leakwatch.aborted_transaction_terminate",
+		"Terminates a session that has been idle in an aborted transaction for this long.",
+		0, assign_aborted_transaction_terminate
+	},
+	[POLICY_TERMINATE(KIND_TRANSACTION)] = {
+		"leakwatch.transaction_terminate",
+		"Terminates a session whose transaction has been open for this long.",
+		0, assign_transaction_terminate
+	},
+	[POLICY_TERMINATE(KIND_IDLE_SESSION)] = {
+		"leakwatch.idle_session_terminate",
+		"Terminates a session that has been idle outside a transaction for this long.",
+		0, assign_idle_session_terminate
+	},
+	[POLICY_TERMINATE(KIND_SESSION)] = {
+		"leakwatch.session_terminate",
+		"Terminates a session that has been connected for this long.",
+		0, assign_session_terminate
+	},
+};
+
+/* The name of the setting behind a limit, with its prefix. */
+const char *
+guc_limit_name(int index)
+{
+	return limits[index].name;
+}
+
+static bool
+check_database(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0')
+	{
+		GUC_check_errdetail("The name of the database that incidents are recorded in must not be empty.");
+		return false;
+	}
+	if (strlen(*newval) >= NAMEDATALEN)
+	{
+		GUC_check_errdetail("A database name is at most %d bytes long.", NAMEDATALEN - 1);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Define all settings that can be changed while the server runs.
+ */
+void
+guc_define(void)
+{
+	DefineCustomEnumVariable("leakwatch.mode",
+							 "Sets what leakwatch does about a session over a limit.",
+							 "\"off\": the session is not judged. \"observe\": it is recorded and warned about, and its termination is only announced. \"enforce\": it is terminated too.",
+							 &guc_policy[POLICY_MODE],
+							 MODE_OBSERVE, mode_options,
+							 PGC_SUSET, 0,
+							 check_mode, assign_mode, NULL);
+
+	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES; i++)
+		DefineCustomIntVariable(limits[i].name, limits[i].what,
+								"Zero disables this limit.",
+								&guc_policy[i],
+								limits[i].boot_value, 0, INT_MAX,
+								PGC_SUSET, GUC_UNIT_MS,
+								check_limit, limits[i].assign, NULL);
+
+	DefineCustomStringVariable("leakwatch.database",
+							   "Sets the database that incidents are recorded in.",
+							   "The extension has to be created there.",
+							   &guc_database,
+							   "postgres",
+							   PGC_SIGHUP, 0,
+							   check_database, NULL, NULL);
+
+	DefineCustomIntVariable("leakwatch.scan_interval",
+							"Sets the longest time between two scans.",
+							"The watcher also wakes for each limit that a session it has seen is about to meet, so a longer interval does not make it late.",
+							&guc_scan_interval,
+							1000, 50, 60 * 60 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("leakwatch.terminate_when",
+							 "Sets the condition under which sessions over a terminate limit are terminated.",
+							 "\"always\", or \"blocking\": only while other sessions wait for its locks.",
+							 &guc_terminate_when,
+							 TERMINATE_ALWAYS, terminate_when_options,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("leakwatch.max_terminations_per_minute",
+							"Sets how many sessions are terminated in one minute at most.",
+							"Zero disables this brake.",
+							&guc_max_terminations_per_minute,
+							60, 0, INT_MAX,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("leakwatch.terminate_superusers",
+							 "Terminates sessions of superusers too.",
+							 NULL,
+							 &guc_terminate_superusers,
+							 false,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("leakwatch.terminate_active",
+							 "Terminates sessions that are running a statement too.",
+							 "This concerns the limits on transactions and on sessions.",
+							 &guc_terminate_active,
+							 false,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("leakwatch.protected_applications",
+							   "Lists the application names whose sessions are never terminated.",
+							   "In each, \"*\" stands for any characters and \"?\" for one. Clients choose their own names, so this protects from accidents only.",
+							   &guc_protected_applications,
+							   "pg_dump*, pg_restore*, pg_basebackup*",
+							   PGC_SIGHUP, GUC_LIST_INPUT,
+							   protection_check_applications,
+							   protection_assign_applications, NULL);
+
+	DefineCustomStringVariable("leakwatch.protected_addresses",
+							   "Lists the client addresses, in CIDR notation, whose sessions are never terminated.",
+							   NULL,
+							   &guc_protected_addresses,
+							   "",
+							   PGC_SIGHUP, GUC_LIST_INPUT,
+							   protection_check_addresses,
+							   protection_assign_addresses, NULL);
+
+	DefineCustomEnumVariable("leakwatch.log_level",
+							 "Sets the level of the messages about incidents.",
+							 NULL,
+							 &guc_log_level,
+							 WARNING, log_level_options,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("leakwatch.log_repeat",
+							"Sets how long an incident stays open before it is warned about again.",
+							"The time doubles with each repetition. Zero disables repetition.",
+							&guc_log_repeat,
+							10 * 60, 0, INT_MAX / 1000,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("leakwatch.log_burst",
+							"Sets how many messages one scan writes at most.",
+							"The rest is summed up in one line by application.",
+							&guc_log_burst,
+							20, 0, INT_MAX,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("leakwatch.capture_query",
+							 "Shows the text of the last statement of a reported session.",
+							 "When off, no statement text gets into the log, the views or the table.",
+							 &guc_capture_query,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("leakwatch.retention",
+							"Sets how long ended incidents are kept.",
+							"Zero keeps them for ever.",
+							&guc_retention,
+							30 * 24 * 60 * 60, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
+/*
+ * Define those that size shared memory, which is possible only while the
+ * postmaster preloads.
+ */
+void
+guc_define_postmaster(void)
+{
+	DefineCustomIntVariable("leakwatch.max_incidents",
+							"Sets for how many incidents there is room in shared memory.",
+							"These are the open ones and those not written to the table yet. Zero makes it twice max_connections.",
+							&guc_max_incidents,
+							0, 0, 1000000,
+							PGC_POSTMASTER, 0,
+							NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("leakwatch");
+}
+
+static const char *
+option_name(const struct config_enum_entry *options, int value)
+{
+	for (; options->name != NULL; options++)
+	{
+		if (options->val == value)
+			return options->name;
+	}
+	return "unknown";
+}
+
+const char *
+guc_mode_name(PolicyMode mode)
+{
+	return option_name(mode_options, mode);
+}
+
+const char *
+guc_terminate_when_name(TerminateWhen when)
+{
+	return option_name(terminate_when_options, when);
+}
+
+/* Where a policy value comes from, as the sessions view says it. */
+const char *
+guc_source_name(GucSource source)
+{
+	switch (source)
+	{
+		case PGC_S_GLOBAL:
+			return "all roles";
+		case PGC_S_DATABASE:
+			return "database";
+		case PGC_S_USER:
+			return "role";
+		case PGC_S_DATABASE_USER:
+			return "role in database";
+		case PGC_S_CLIENT:
+			return "client";
+		case PGC_S_OVERRIDE:
+		case PGC_S_INTERACTIVE:
+		case PGC_S_TEST:
+		case PGC_S_SESSION:
+			return "session";
+		default:
+			return "server";
+	}
+}

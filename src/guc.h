@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.h
+ *	  The settings: definitions, checks, and the words for their values.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_GUC_H
+#define LEAKWATCH_GUC_H
+
+#include "policy.h"
+#include "utils/guc.h"
+
+typedef enum TerminateWhen
+{
+	TERMINATE_ALWAYS,
+	TERMINATE_BLOCKING
+} TerminateWhen;
+
+/* This process's own policy: for the watcher, that of the server. */
+extern int	guc_policy[NUM_POLICY_VALUES];
+
+extern char *guc_database;
+extern int	guc_scan_interval;	/* ms */
+extern int	guc_terminate_when;
+extern int	guc_max_terminations_per_minute;	/* 0: no brake */
+extern bool guc_terminate_superusers;
+extern bool guc_terminate_active;
+extern char *guc_protected_applications;
+extern char *guc_protected_addresses;
+extern int	guc_log_level;
+extern int	guc_log_repeat;		/* s, 0: once */
+extern int	guc_log_burst;
+extern bool guc_capture_query;
+extern int	guc_retention;		/* s, 0: for ever */
+extern int	guc_max_incidents;	/* 0: from max_connections */
+
+extern void guc_define(void);
+extern void guc_define_postmaster(void);
+
+extern const char *guc_limit_name(int index);
+extern const char *guc_mode_name(PolicyMode mode);
+extern const char *guc_terminate_when_name(TerminateWhen when);
+extern const char *guc_source_name(GucSource source);
+
+#endif							/* LEAKWATCH_GUC_H */

@@ -1,0 +1,136 @@
+/*-------------------------------------------------------------------------
+ *
+ * hooks.c
+ *	  Where every process of the server passes through leakwatch.
+ *
+ * Owns the chained hooks.  Nothing here may fail a statement or a message
+ * that would not have failed without leakwatch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "access/xact.h"
+#include "guc.h"
+#include "hooks.h"
+#include "listen.h"
+#include "nodes/parsenodes.h"
+#include "report.h"
+#include "slot.h"
+#include "tcop/utility.h"
+#include "utils/elog.h"
+
+static emit_log_hook_type prev_emit_log = NULL;
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/* Set in the two workers, whose errors the status view shows. */
+static bool is_actor = false;
+static Actor this_actor;
+
+/* This transaction has created the extension. */
+static bool extension_created = false;
+
+/*
+ * Called within the report of each message that goes to the server log; the
+ * current context is the message's.
+ */
+static void
+on_emit_log(ErrorData *edata)
+{
+	if (edata->elevel >= FATAL)
+	{
+		SlotReason	reason;
+
+		slot_publish_end(edata->sqlerrcode);
+
+		if (edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && slot_my_reason(&reason))
+		{
+			char	   *detail = report_reason_detail(&reason);
+
+			/* what the server says in the log alone stays there */
+			if (edata->detail_log != NULL)
+				edata->detail_log = psprintf("%s\n%s", detail, edata->detail_log);
+			edata->detail = detail;
+			edata->hint = pstrdup(report_hint(reason.kind));
+		}
+	}
+	if (is_actor && edata->elevel >= ERROR && edata->message != NULL)
+	{
+		actor_error(this_actor, edata->message);
+		if (this_actor == RECORDER)
+			actor_condition(RECORDER, edata->message);
+	}
+
+	if (prev_emit_log)
+		prev_emit_log(edata);
+}
+
+/* Say where the incidents will be, when that is not where the user looks. */
+static void
+note_extension_created(void)
+{
+	char	   *here = get_database_name(MyDatabaseId);
+
+	extension_created = true;
+	if (here != NULL && strcmp(here, guc_database) != 0)
+		ereport(NOTICE,
+				(errmsg("leakwatch records incidents in database \"%s\", not in this one",
+						guc_database),
+				 errhint("Create the extension there, or set leakwatch.database to \"%s\".",
+						 here)));
+}
+
+static void
+on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+				   ProcessUtilityContext context, ParamListInfo params,
+				   QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	/* the statement's tree may not outlive its execution: note it before */
+	Node	   *statement = pstmt->utilityStmt;
+	bool		creates_us = IsA(statement, CreateExtensionStmt) &&
+		strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
+
+	listen_note(statement);
+
+	if (prev_process_utility)
+		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
+							 queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
+								queryEnv, dest, qc);
+
+	if (creates_us)
+		note_extension_created();
+}
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (!extension_created)
+		return;
+	if (event == XACT_EVENT_COMMIT)
+		recorder_want();
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		extension_created = false;
+}
+
+void
+hooks_install(void)
+{
+	prev_emit_log = emit_log_hook;
+	emit_log_hook = on_emit_log;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = on_process_utility;
+	RegisterXactCallback(on_transaction, NULL);
+	listen_init();
+}
+
+/* From now on this process is that actor. */
+void
+hooks_note_errors_of(Actor actor)
+{
+	is_actor = true;
+	this_actor = actor;
+}

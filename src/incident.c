@@ -1,0 +1,425 @@
+/*-------------------------------------------------------------------------
+ *
+ * incident.c
+ *	  Leaks found: opened, followed and closed by the watcher, kept until the
+ *	  recorder has written them.
+ *
+ * Owns the "leakwatch incidents" segment, a fixed number of entries:
+ *
+ *	changes		change counter over the incident, which the watcher writes
+ *	version		atomic, the watcher's: 0 for a free entry, else a number that
+ *				never comes again and grows with each change worth recording
+ *	written		atomic, the recorder's: the version that is safe in the table
+ *
+ * This is state and not a queue of events: an entry that changes thrice
+ * between two visits of the recorder is written once.  An entry is free again
+ * when its incident has ended and is written.  When room runs out, ended
+ * incidents that are not written yet make way, oldest first; open ones never.
+ *
+ * The free list and the queue of ended entries are private to the watcher
+ * and are built anew from the entries when a watcher starts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "changes.h"
+#include "control.h"
+#include "guc.h"
+#include "incident.h"
+#include "storage/shmem.h"
+#include "utils/memutils.h"
+#include "verdict.h"
+
+typedef struct Entry
+{
+	pg_atomic_uint32 changes;
+	pg_atomic_uint64 version;
+	pg_atomic_uint64 written;
+	Incident	incident;
+} Entry;
+
+typedef struct Incidents
+{
+	int			count;
+
+	/* the watcher's */
+	pg_atomic_uint64 last_version;
+	pg_atomic_uint32 open;		/* how many are open */
+
+	/* the recorder's */
+	pg_atomic_uint64 recorded;	/* all versions up to here are written */
+	Oid			database;		/* where the table is */
+	Oid			relation;		/* the table */
+
+	Entry		entries[FLEXIBLE_ARRAY_MEMBER];
+} Incidents;
+
+static Incidents *incidents = NULL;
+
+/* The watcher's own: stack of free entries, ring of ended ones. */
+static int *free_entries = NULL;
+static int	nfree = 0;
+static int *ended = NULL;
+static int	ended_head = 0;
+static int	nended = 0;
+
+/* For how many incidents there is room. */
+int
+incident_max(void)
+{
+	return guc_max_incidents > 0 ? guc_max_incidents : 2 * MaxConnections;
+}
+
+Size
+incident_shmem_size(void)
+{
+	return add_size(offsetof(Incidents, entries), mul_size(sizeof(Entry), incident_max()));
+}
+
+/* Called with AddinShmemInitLock held. */
+void
+incident_shmem_init(void)
+{
+	bool		found;
+
+	incidents = ShmemInitStruct("leakwatch incidents", incident_shmem_size(), &found);
+	if (found)
+		return;
+
+	memset(incidents, 0, incident_shmem_size());
+	incidents->count = incident_max();
+	pg_atomic_init_u64(&incidents->last_version, 0);
+	pg_atomic_init_u32(&incidents->open, 0);
+	pg_atomic_init_u64(&incidents->recorded, 0);
+	for (int i = 0; i < incidents->count; i++)
+	{
+		pg_atomic_init_u32(&incidents->entries[i].changes, 0);
+		pg_atomic_init_u64(&incidents->entries[i].version, 0);
+		pg_atomic_init_u64(&incidents->entries[i].written, 0);
+	}
+}
+
+static uint64
+next_version(void)
+{
+	uint64		version = pg_atomic_read_u64(&incidents->last_version) + 1;
+
+	pg_atomic_write_u64(&incidents->last_version, version);
+	return version;
+}
+
+static void
+push_ended(int index)
+{
+	ended[(ended_head + nended++) % incidents->count] = index;
+}
+
+static int
+pop_ended(void)
+{
+	int			index = ended[ended_head];
+
+	ended_head = (ended_head + 1) % incidents->count;
+	nended--;
+	return index;
+}
+
+static void
+release(int index)
+{
+	pg_atomic_write_u64(&incidents->entries[index].version, 0);
+	free_entries[nfree++] = index;
+}
+
+static int
+by_version(const void *a, const void *b)
+{
+	uint64		va = pg_atomic_read_u64(&incidents->entries[*(const int *) a].version);
+	uint64		vb = pg_atomic_read_u64(&incidents->entries[*(const int *) b].version);
+
+	return va < vb ? -1 : va > vb;
+}
+
+/*
+ * Called once when a watcher starts: take stock of what its predecessor left,
+ * and hand each open incident to adopt().
+ */
+void
+incident_attach(void (*adopt) (int index, const Incident *incident))
+{
+	uint32		open = 0;
+
+	free_entries = MemoryContextAlloc(TopMemoryContext, sizeof(int) * incidents->count);
+	ended = MemoryContextAlloc(TopMemoryContext, sizeof(int) * incidents->count);
+
+	for (int i = incidents->count - 1; i >= 0; i--)
+	{
+		Entry	   *entry = &incidents->entries[i];
+
+		if (pg_atomic_read_u64(&entry->version) == 0)
+			free_entries[nfree++] = i;
+		else if (entry->incident.outcome != OUTCOME_OPEN)
+			push_ended(i);
+		else
+		{
+			open++;
+			adopt(i, &entry->incident);
+		}
+	}
+	qsort(ended, nended, sizeof(int), by_version);
+	pg_atomic_write_u32(&incidents->open, open);
+}
+
+/* Is there room for one more, if need be that of an ended one? */
+bool
+incident_has_room(void)
+{
+	return nfree > 0 || nended > 0;
+}
+
+/* Free the entries of ended incidents that the recorder has written. */
+void
+incident_reclaim(void)
+{
+	while (nended > 0)
+	{
+		Entry	   *entry = &incidents->entries[ended[ended_head]];
+
+		if (pg_atomic_read_u64(&entry->written) != pg_atomic_read_u64(&entry->version))
+			break;
+		release(pop_ended());
+	}
+}
+
+/*
+ * Keep a new incident.  Returns its index, or -1 when every entry is taken by
+ * an open one.
+ */
+int
+incident_open(const Incident *incident)
+{
+	int			index;
+	Entry	   *entry;
+
+	if (nfree == 0)
+		incident_reclaim();
+	if (nfree == 0 && nended > 0)
+	{
+		release(pop_ended());
+		control_count(COUNT_DROPPED, 1);
+	}
+	if (nfree == 0)
+		return -1;
+
+	index = free_entries[--nfree];
+	entry = &incidents->entries[index];
+	change_begin(&entry->changes);
+	entry->incident = *incident;
+	change_end(&entry->changes);
+	pg_write_barrier();
+	pg_atomic_write_u64(&entry->version, next_version());
+	pg_atomic_write_u32(&incidents->open, pg_atomic_read_u32(&incidents->open) + 1);
+	return index;
+}
+
+const Incident *
+incident_peek(int index)
+{
+	return &incidents->entries[index].incident;
+}
+
+/* Begin to change an incident; nothing that can throw until it is edited. */
+Incident *
+incident_edit(int index)
+{
+	change_begin(&incidents->entries[index].changes);
+	return &incidents->entries[index].incident;
+}
+
+/*
+ * The change is done.  With record, it is one for the table.  The caller has
+ * closed the incident if its outcome is no longer OUTCOME_OPEN, and must not
+ * touch the entry any more.
+ */
+void
+incident_edited(int index, bool record)
+{
+	Entry	   *entry = &incidents->entries[index];
+
+	change_end(&entry->changes);
+	pg_write_barrier();
+	if (record)
+		pg_atomic_write_u64(&entry->version, next_version());
+	if (entry->incident.outcome != OUTCOME_OPEN)
+	{
+		pg_atomic_write_u32(&incidents->open, pg_atomic_read_u32(&incidents->open) - 1);
+		push_ended(index);
+	}
+}
+
+/* Is there something at this index that the table does not have? */
+bool
+incident_is_pending(int index)
+{
+	Entry	   *entry = &incidents->entries[index];
+	uint64		version = pg_atomic_read_u64(&entry->version);
+
+	return version != 0 && version != pg_atomic_read_u64(&entry->written);
+}
+
+/* Copy an incident and return its version; 0 when there is none. */
+uint64
+incident_copy(int index, Incident *incident)
+{
+	Entry	   *entry = &incidents->entries[index];
+
+	/* the version is raised after the change: a copy is never older than it */
+	uint64		version = pg_atomic_read_u64(&entry->version);
+
+	pg_read_barrier();
+	if (version == 0 ||
+		!change_copy(&entry->changes, incident, &entry->incident, sizeof(Incident)))
+		return 0;
+	return version;
+}
+
+/* The recorder: this version is safe.  Harmless if the entry has moved on. */
+void
+incident_mark_written(int index, uint64 version)
+{
+	pg_atomic_write_u64(&incidents->entries[index].written, version);
+}
+
+/* The recorder: up to where its coming round will have to go. */
+uint64
+incident_last_version(void)
+{
+	return pg_atomic_read_u64(&incidents->last_version);
+}
+
+/* The recorder: a round that began at this version has written everything. */
+void
+incident_all_written(uint64 version)
+{
+	pg_atomic_write_u64(&incidents->recorded, version);
+}
+
+/*
+ * The recorder: the table to be written to.  If it is another one than
+ * before, nothing of what is here is in it.
+ */
+void
+incident_set_table(Oid database, Oid relation)
+{
+	if (incidents->database == database && incidents->relation == relation)
+		return;
+	incidents->database = database;
+	incidents->relation = relation;
+	for (int i = 0; i < incidents->count; i++)
+		pg_atomic_write_u64(&incidents->entries[i].written, 0);
+	pg_atomic_write_u64(&incidents->recorded, 0);
+}
+
+/* Is there anything that the table does not have? */
+bool
+incident_unrecorded(void)
+{
+	return pg_atomic_read_u64(&incidents->recorded) !=
+		pg_atomic_read_u64(&incidents->last_version);
+}
+
+int
+incident_open_count(void)
+{
+	return (int) pg_atomic_read_u32(&incidents->open);
+}
+
+/* How many incidents wait to be written. */
+int
+incident_pending_count(void)
+{
+	int			pending = 0;
+
+	for (int i = 0; i < incidents->count; i++)
+		pending += incident_is_pending(i);
+	return pending;
+}
+
+/* When the fact began; part of what identifies the incident. */
+TimestampTz
+incident_since(const Incident *incident)
+{
+	return incident->session.since[verdict_clock(incident->kind)];
+}
+
+/*
+ * How long it has lasted or did last, in microseconds, without what the wall
+ * clock gained.
+ */
+int64
+incident_duration(const Incident *incident, TimestampTz now)
+{
+	TimestampTz end = incident->outcome == OUTCOME_OPEN ? now : incident->ended_at;
+
+	return Max(end - incident_since(incident) - incident->gained, 0);
+}
+
+const char *
+incident_kind_name(LeakKind kind)
+{
+	switch (kind)
+	{
+		case KIND_IDLE_IN_TRANSACTION:
+			return "idle_in_transaction";
+		case KIND_ABORTED_TRANSACTION:
+			return "aborted_transaction";
+		case KIND_TRANSACTION:
+			return "transaction";
+		case KIND_IDLE_SESSION:
+			return "idle_session";
+		case KIND_SESSION:
+			return "session";
+	}
+	return NULL;
+}
+
+const char *
+incident_action_name(IncidentAction action)
+{
+	switch (action)
+	{
+		case ACTION_NONE:
+			return "none";
+		case ACTION_WARNED:
+			return "warned";
+		case ACTION_WOULD_TERMINATE:
+			return "would_terminate";
+		case ACTION_TERMINATED:
+			return "terminated";
+	}
+	return NULL;
+}
+
+const char *
+incident_outcome_name(IncidentOutcome outcome)
+{
+	switch (outcome)
+	{
+		case OUTCOME_OPEN:
+			return "open";
+		case OUTCOME_FINISHED:
+			return "finished";
+		case OUTCOME_DISCONNECTED:
+			return "disconnected";
+		case OUTCOME_TERMINATED:
+			return "terminated";
+		case OUTCOME_TERMINATED_BY_ADMIN:
+			return "terminated_by_admin";
+		case OUTCOME_TIMED_OUT:
+			return "timed_out";
+	}
+	return NULL;
+}

@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ *
+ * incident.h
+ *	  Leaks found: opened, followed and closed by the watcher, kept until the
+ *	  recorder has written them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_INCIDENT_H
+#define LEAKWATCH_INCIDENT_H
+
+#include "impact.h"
+#include "policy.h"
+#include "session.h"
+
+typedef enum IncidentAction
+{
+	ACTION_NONE,
+	ACTION_WARNED,
+	ACTION_WOULD_TERMINATE,
+	ACTION_TERMINATED
+} IncidentAction;
+
+typedef enum IncidentOutcome
+{
+	OUTCOME_OPEN,
+	OUTCOME_FINISHED,
+	OUTCOME_DISCONNECTED,
+	OUTCOME_TERMINATED,
+	OUTCOME_TERMINATED_BY_ADMIN,
+	OUTCOME_TIMED_OUT
+} IncidentOutcome;
+
+#define INCIDENT_DETAIL_SIZE	128
+
+typedef struct Incident
+{
+	/* what identifies it; never changes */
+	LeakKind	kind;
+	Session		session;		/* as it was when the incident opened */
+
+	/* who it is; as of the opening too */
+	SessionNames names;
+	SessionText text;
+
+	/* how it goes on */
+	int64		gained;			/* by the wall clock, on this kind's clock */
+	TimestampTz detected_at;
+	TimestampTz last_seen_at;	/* as of the last change */
+	TimestampTz ended_at;
+	int			warn_limit;		/* ms */
+	int			terminate_limit;	/* ms; of the limit that terminated it, if one did */
+	IncidentAction action;
+	Impact		impact;			/* the highest so far */
+	int			blocked_now;
+	TimestampTz warned_at;		/* when last */
+	int			reminders;		/* warnings repeated so far */
+	uint32		held;			/* which rules have held termination back */
+	IncidentOutcome outcome;
+	char		outcome_detail[INCIDENT_DETAIL_SIZE];
+} Incident;
+
+extern int	incident_max(void);
+extern Size incident_shmem_size(void);
+extern void incident_shmem_init(void);
+
+/* The watcher's. */
+extern void incident_attach(void (*adopt) (int index, const Incident *incident));
+extern int	incident_open(const Incident *incident);
+extern Incident *incident_edit(int index);
+extern void incident_edited(int index, bool record);
+extern const Incident *incident_peek(int index);
+extern bool incident_has_room(void);
+extern void incident_reclaim(void);
+
+/* The recorder's. */
+extern bool incident_is_pending(int index);
+extern uint64 incident_copy(int index, Incident *incident);
+extern void incident_mark_written(int index, uint64 version);
+extern uint64 incident_last_version(void);
+extern void incident_all_written(uint64 version);
+extern void incident_set_table(Oid database, Oid relation);
+
+/* Anybody's. */
+extern bool incident_unrecorded(void);
+extern int	incident_open_count(void);
+extern int	incident_pending_count(void);
+extern TimestampTz incident_since(const Incident *incident);
+extern int64 incident_duration(const Incident *incident, TimestampTz now);
+extern const char *incident_kind_name(LeakKind kind);
+extern const char *incident_action_name(IncidentAction action);
+extern const char *incident_outcome_name(IncidentOutcome outcome);
+
+#endif							/* LEAKWATCH_INCIDENT_H */

@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.h
+ *	  The words of judgement: kinds of leak, policy values, session facts.
+ *
+ * Pure data, shared by everything.  A policy is an array of integers so that
+ * "each value with where it comes from" is a loop and not eleven copies.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_POLICY_H
+#define LEAKWATCH_POLICY_H
+
+#include "datatype/timestamp.h"
+
+/* The order is that of specificity: see verdict_shadows(). */
+typedef enum LeakKind
+{
+	KIND_IDLE_IN_TRANSACTION,
+	KIND_ABORTED_TRANSACTION,
+	KIND_TRANSACTION,
+	KIND_IDLE_SESSION,
+	KIND_SESSION
+} LeakKind;
+
+#define NUM_KINDS	(KIND_SESSION + 1)
+
+#define KIND_BIT(kind)	(1u << (kind))
+
+typedef enum PolicyMode
+{
+	MODE_OFF,
+	MODE_OBSERVE,
+	MODE_ENFORCE
+} PolicyMode;
+
+/*
+ * Index of a value in a policy: the mode, then the warn limits by kind, then
+ * the terminate limits by kind.  Limits are in ms, and 0 is "off".
+ */
+#define POLICY_MODE				0
+#define POLICY_WARN(kind)		(1 + (kind))
+#define POLICY_TERMINATE(kind)	(1 + NUM_KINDS + (kind))
+#define NUM_POLICY_VALUES		(1 + 2 * NUM_KINDS)
+
+/* Smallest limit that can be set, in ms: the watcher never naps for less. */
+#define MIN_LIMIT_MS	10
+
+typedef struct Policy
+{
+	int			value[NUM_POLICY_VALUES];
+} Policy;
+
+typedef enum SessionState
+{
+	SESSION_UNKNOWN,			/* starting, or track_activities is off */
+	SESSION_ACTIVE,
+	SESSION_IDLE,
+	SESSION_IDLE_IN_TRANSACTION,
+	SESSION_IDLE_IN_ABORTED_TRANSACTION
+} SessionState;
+
+/* The clocks that limits run on. */
+typedef enum SessionClock
+{
+	SINCE_STATE,				/* last change of state */
+	SINCE_TRANSACTION,			/* start of the transaction, 0 outside one */
+	SINCE_BACKEND				/* start of the backend */
+} SessionClock;
+
+#define NUM_CLOCKS	(SINCE_BACKEND + 1)
+
+/*
+ * What is judged.  since[] is as the backend published it and is what
+ * identifies an incident; gained[] is by how many microseconds the wall
+ * clock has jumped since then, which counts for nobody's age.
+ */
+typedef struct Session
+{
+	int			slot;
+	int			version;		/* change count of its status entry */
+	int			pid;
+	Oid			database;
+	Oid			role;
+	SessionState state;
+	bool		listening;
+	TimestampTz since[NUM_CLOCKS];
+	int64		gained[NUM_CLOCKS];
+} Session;
+
+#endif							/* LEAKWATCH_POLICY_H */

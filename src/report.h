@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * report.h
+ *	  The words: messages about incidents, and what a terminated session says.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_REPORT_H
+#define LEAKWATCH_REPORT_H
+
+#include "incident.h"
+#include "policy.h"
+#include "slot.h"
+
+/* Room for the longest duration in words. */
+#define DURATION_SIZE	48
+
+/* What is said of an incident. */
+typedef enum Message
+{
+	MESSAGE_OPENED,
+	MESSAGE_REMINDER,
+	MESSAGE_WOULD_TERMINATE,
+	MESSAGE_TERMINATED
+} Message;
+
+extern const char *report_duration(int64 usec, char *buffer, Size size);
+extern void report_limit(const SlotReason *reason, char *buffer, Size size);
+extern char *report_reason_detail(const SlotReason *reason);
+extern const char *report_hint(LeakKind kind);
+
+extern void report_begin_scan(MemoryContext context);
+extern void report_incident(Message message, const Incident *incident,
+							const SlotReason *reason, TimestampTz now);
+extern void report_end_scan(void);
+
+#endif							/* LEAKWATCH_REPORT_H */

@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *	  What the server knows of a client session.
+ *
+ * Reads the backend status entries where they are in shared memory, under
+ * their change counter; writes nothing.  BackendStatusArray is exported
+ * nowhere, but every process knows its own entry and that entry's index.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "common/ip.h"
+#include "mb/pg_wchar.h"
+#include "session.h"
+#include "storage/s_lock.h"		/* SPIN_DELAY() */
+#include "utils/backend_status.h"
+#include "utils/syscache.h"
+
+/* A write takes far less than this many tries; then the entry is skipped. */
+#define READ_TRIES	1000
+
+static volatile PgBackendStatus *
+status_entry(int slot)
+{
+	static PgBackendStatus *base = NULL;
+
+	if (unlikely(base == NULL))
+		base = MyBEEntry - compat_my_slot();
+	return base + slot;
+}
+
+static SessionState
+session_state(BackendState state)
+{
+	switch (state)
+	{
+		case STATE_IDLE:
+			return SESSION_IDLE;
+		case STATE_RUNNING:
+		case STATE_FASTPATH:
+			return SESSION_ACTIVE;
+		case STATE_IDLEINTRANSACTION:
+			return SESSION_IDLE_IN_TRANSACTION;
+		case STATE_IDLEINTRANSACTION_ABORTED:
+			return SESSION_IDLE_IN_ABORTED_TRANSACTION;
+		default:
+			return SESSION_UNKNOWN;
+	}
+}
+
+/*
+ * Changes whenever anything in the entry does, and is odd while it does.  As
+ * long as it is the version of a session read before, so is the session.
+ */
+int
+session_version(int slot)
+{
+	return status_entry(slot)->st_changecount;
+}
+
+/*
+ * Copy the numbers of an entry, whoever's they are.  False when it is free or
+ * no consistent copy could be had; remains are of the last who had it.
+ */
+static bool
+read_numbers(int slot, bool remains, Session *session, BackendType *type)
+{
+	volatile PgBackendStatus *entry = status_entry(slot);
+
+	for (int i = 0; i < READ_TRIES; i++)
+	{
+		int			before;
+		int			after;
+		BackendState state;
+
+		pgstat_begin_read_activity(entry, before);
+		session->pid = entry->st_procpid;
+		if ((session->pid <= 0) != remains)
+			return false;
+		*type = entry->st_backendType;
+		state = entry->st_state;
+		session->database = entry->st_databaseid;
+		session->role = entry->st_userid;
+		session->since[SINCE_STATE] = entry->st_state_start_timestamp;
+		session->since[SINCE_TRANSACTION] = entry->st_xact_start_timestamp;
+		session->since[SINCE_BACKEND] = entry->st_proc_start_timestamp;
+		pgstat_end_read_activity(entry, after);
+
+		if (pgstat_read_activity_complete(before, after))
+		{
+			session->slot = slot;
+			session->version = before;
+			session->state = session_state(state);
+			session->listening = false;
+			memset(session->gained, 0, sizeof(session->gained));
+			return true;
+		}
+		SPIN_DELAY();
+	}
+	return false;
+}
+
+/*
+ * Read the numbers of the client session in a slot.  False when there is
+ * none: the slot is free, or is another kind of process's, or the session is
+ * still authenticating.  What the session publishes itself, and what the
+ * clock gained, is left for others to fill in.
+ */
+bool
+session_read(int slot, Session *session)
+{
+	BackendType type;
+
+	return read_numbers(slot, false, session, &type) &&
+		type == B_BACKEND && OidIsValid(session->role) && OidIsValid(session->database);
+}
+
+/*
+ * Read what a session that has ended left in its entry, which is all but its
+ * pid.  False when a successor has the entry.
+ */
+bool
+session_read_remains(const Session *ended, Session *remains)
+{
+	BackendType type;
+
+	return read_numbers(ended->slot, true, remains, &type) &&
+		remains->since[SINCE_BACKEND] == ended->since[SINCE_BACKEND];
+}
+
+/* Is it the same backend, in the same state since the same times? */
+bool
+session_is_same(const Session *a, const Session *b)
+{
+	return a->pid == b->pid && a->state == b->state &&
+		memcmp(a->since, b->since, sizeof(a->since)) == 0;
+}
+
+/*
+ * Read the strings of a session.  False when the session is no longer as it
+ * was read before, so that numbers and strings are always of one moment.
+ */
+bool
+session_read_text(const Session *session, SessionText *text)
+{
+	volatile PgBackendStatus *entry = status_entry(session->slot);
+	Session		again;
+
+	for (int i = 0; i < READ_TRIES; i++)
+	{
+		int			before;
+		int			after;
+
+		pgstat_begin_read_activity(entry, before);
+		strlcpy(text->application_name, unvolatize(PgBackendStatus *, entry)->st_appname,
+				NAMEDATALEN);
+		memcpy(&text->client, unvolatize(SockAddr *, &entry->st_clientaddr), sizeof(SockAddr));
+		text->query_id = (uint64) entry->st_query_id;
+		strlcpy(text->query, unvolatize(PgBackendStatus *, entry)->st_activity_raw,
+				SESSION_QUERY_SIZE);
+		pgstat_end_read_activity(entry, after);
+
+		if (pgstat_read_activity_complete(before, after))
+		{
+			/* unchanged counter or not, this tells whether it still holds */
+			if (!session_read(session->slot, &again) || !session_is_same(session, &again))
+				return false;
+			pgstat_begin_read_activity(entry, after);
+			if (before == after)
+				return true;
+		}
+		SPIN_DELAY();
+	}
+	return false;
+}
+
+/* OIDs in place of names, for when the catalogs can't be read. */
+void
+session_oid_names(const Session *session, SessionNames *names)
+{
+	snprintf(names->database, NAMEDATALEN, "%u", session->database);
+	snprintf(names->role, NAMEDATALEN, "%u", session->role);
+	names->encoding = -1;
+	names->superuser = true;
+}
+
+/*
+ * Look up the names of a session's database and role, in a transaction of the
+ * caller's.  Can throw, as every catalog access can; what has been dropped
+ * keeps its OID for a name.
+ */
+void
+session_names(const Session *session, SessionNames *names)
+{
+	HeapTuple	tuple;
+
+	session_oid_names(session, names);
+
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(session->database));
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
+
+		strlcpy(names->database, NameStr(form->datname), NAMEDATALEN);
+		names->encoding = form->encoding;
+		ReleaseSysCache(tuple);
+	}
+
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(session->role));
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_authid form = (Form_pg_authid) GETSTRUCT(tuple);
+
+		strlcpy(names->role, NameStr(form->rolname), NAMEDATALEN);
+		names->superuser = form->rolsuper;
+		ReleaseSysCache(tuple);
+	}
+}
+
+/*
+ * The client's address in text and its port.  As in pg_stat_activity: no
+ * address and port -1 for a Unix socket; false where neither is known.
+ */
+bool
+session_client(const SockAddr *client, char *address, Size address_size, int *port)
+{
+	char		service[NI_MAXSERV];
+
+	address[0] = '\0';
+	*port = -1;
+
+	switch (client->addr.ss_family)
+	{
+		case AF_UNIX:
+			return true;
+		case AF_INET:
+		case AF_INET6:
+			break;
+		default:
+			return false;
+	}
+
+	if (pg_getnameinfo_all(&client->addr, client->salen, address, address_size,
+						   service, sizeof(service),
+						   NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	{
+		address[0] = '\0';
+		return false;
+	}
+	/* the type inet has no place for a zone */
+	if (strchr(address, '%') != NULL)
+		*strchr(address, '%') = '\0';
+	*port = atoi(service);
+	return true;
+}
+
+/* As pg_stat_activity names it; NULL where it shows nothing. */
+const char *
+session_state_name(SessionState state)
+{
+	switch (state)
+	{
+		case SESSION_ACTIVE:
+			return "active";
+		case SESSION_IDLE:
+			return "idle";
+		case SESSION_IDLE_IN_TRANSACTION:
+			return "idle in transaction";
+		case SESSION_IDLE_IN_ABORTED_TRANSACTION:
+			return "idle in transaction (aborted)";
+		case SESSION_UNKNOWN:
+			break;
+	}
+	return NULL;
+}

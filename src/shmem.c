@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.c
+ *	  The shared memory of all of leakwatch: requested and created here.
+ *
+ * Everything is sized at server start.  Each segment belongs to the file that
+ * it is named after.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "clock.h"
+#include "control.h"
+#include "enforce.h"
+#include "incident.h"
+#include "shmem.h"
+#include "slot.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+
+static const struct
+{
+	Size		(*size) (void);
+	void		(*init) (void);
+}			segments[] =
+{
+	{control_shmem_size, control_shmem_init},
+	{slot_shmem_size, slot_shmem_init},
+	{clock_shmem_size, clock_shmem_init},
+	{enforce_shmem_size, enforce_shmem_init},
+	{incident_shmem_size, incident_shmem_init},
+};
+
+static shmem_request_hook_type prev_shmem_request = NULL;
+static shmem_startup_hook_type prev_shmem_startup = NULL;
+
+static void
+on_shmem_request(void)
+{
+	if (prev_shmem_request)
+		prev_shmem_request();
+	for (int i = 0; i < lengthof(segments); i++)
+		RequestAddinShmemSpace(segments[i].size());
+}
+
+static void
+on_shmem_startup(void)
+{
+	if (prev_shmem_startup)
+		prev_shmem_startup();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	for (int i = 0; i < lengthof(segments); i++)
+		segments[i].init();
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+shmem_install(void)
+{
+	prev_shmem_request = shmem_request_hook;
+	shmem_request_hook = on_shmem_request;
+	prev_shmem_startup = shmem_startup_hook;
+	shmem_startup_hook = on_shmem_startup;
+}

@@ -1,0 +1,13 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.h
+ *	  The shared memory of all of leakwatch: requested and created here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_SHMEM_H
+#define LEAKWATCH_SHMEM_H
+
+extern void shmem_install(void);
+
+#endif							/* LEAKWATCH_SHMEM_H */

@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * slot.h
+ *	  What each backend publishes of itself, and what the watcher tells it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_SLOT_H
+#define LEAKWATCH_SLOT_H
+
+#include "policy.h"
+#include "utils/guc.h"
+
+/* Policy values that a session overrides; PGC_S_DEFAULT where it does not. */
+typedef struct SlotOverrides
+{
+	int			value[NUM_POLICY_VALUES];
+	uint8		source[NUM_POLICY_VALUES];	/* GucSource */
+} SlotOverrides;
+
+/* Why the watcher ends a session: for its own log line and its client. */
+typedef struct SlotReason
+{
+	TimestampTz backend_start;	/* whom it is for; 0: nobody */
+	LeakKind	kind;
+	int64		age;			/* microseconds */
+	int			limit;			/* ms */
+} SlotReason;
+
+extern Size slot_shmem_size(void);
+extern void slot_shmem_init(void);
+
+/* Called by a backend, for itself. */
+extern bool slot_publish_value(int index, int value, GucSource source);
+extern void slot_publish_listening(bool listening);
+extern void slot_publish_end(int sqlerrcode);
+extern bool slot_my_reason(SlotReason *reason);
+
+/* Called by the watcher. */
+extern void slot_watch(int slot, TimestampTz backend_start);
+extern void slot_unwatch(int slot);
+extern void slot_set_reason(int slot, const SlotReason *reason);
+extern int	slot_end(int slot, int pid, TimestampTz backend_start);
+
+/* Called by anybody. */
+extern uint64 slot_publications(void);
+extern uint32 slot_version(int slot);
+extern bool slot_overrides(Session *session, SlotOverrides *overrides);
+extern void slot_effective_policy(const Policy *server, const SlotOverrides *overrides,
+								  Policy *policy);
+
+#endif							/* LEAKWATCH_SLOT_H */

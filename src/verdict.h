@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * verdict.h
+ *	  Pure judgement: a session, a policy and a time in, a verdict out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_VERDICT_H
+#define LEAKWATCH_VERDICT_H
+
+#include "policy.h"
+
+/* Bit masks are of KIND_BIT(). */
+typedef struct Verdict
+{
+	uint32		applies;		/* kinds whose clock runs */
+	uint32		leaking;		/* kinds over their warn or terminate limit */
+	uint32		terminate;		/* kinds over their terminate limit */
+	TimestampTz next;			/* when the next limit is met, or
+								 * DT_NOEND */
+	LeakKind	next_kind;		/* of that limit */
+	bool		next_terminates;	/* it is a terminate limit */
+} Verdict;
+
+extern SessionClock verdict_clock(LeakKind kind);
+extern uint32 verdict_shadows(LeakKind kind);
+extern int64 verdict_age(const Session *session, SessionClock clock, TimestampTz now);
+extern uint32 verdict_applies(const Session *session);
+extern void verdict_judge(const Session *session, const Policy *policy,
+						  TimestampTz now, Verdict *verdict);
+extern int	verdict_shortest_limit(const Policy *policy);
+
+#endif							/* LEAKWATCH_VERDICT_H */
