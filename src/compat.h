@@ -98,6 +98,11 @@ compat_wait_event(const char *name pg_attribute_unused())
 #endif
 }
 
+/* 18 writes it before the declaration and drops the form after it. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* transaction_timeout came with 17, and its SQLSTATE with it. */
 #if PG_VERSION_NUM >= 170000
 #define COMPAT_ERRCODE_TRANSACTION_TIMEOUT ERRCODE_TRANSACTION_TIMEOUT

@@ -19,6 +19,7 @@
 #include "nodes/parsenodes.h"
 #include "report.h"
 #include "slot.h"
+#include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/elog.h"
 
@@ -32,6 +33,13 @@ static Actor this_actor;
 /* This transaction has created the extension. */
 static bool extension_created = false;
 
+/* on_proc_exit callback, so that it runs when the session is no longer seen */
+static void
+wake_watcher(int code, Datum arg)
+{
+	actor_wake(WATCHER);
+}
+
 /*
  * Called within the report of each message that goes to the server log; the
  * current context is the message's.
@@ -43,7 +51,9 @@ on_emit_log(ErrorData *edata)
 	{
 		SlotReason	reason;
 
-		slot_publish_end(edata->sqlerrcode);
+		/* an end that the watcher waits for is noticed at once */
+		if (slot_publish_end(edata->sqlerrcode))
+			on_proc_exit(wake_watcher, 0);
 
 		if (edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && slot_my_reason(&reason))
 		{

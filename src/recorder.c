@@ -23,6 +23,7 @@
 
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -174,7 +175,7 @@ static SPIPlanPtr upsert_plan = NULL;
 static int	refused_rows = 0;
 static char *refusal = NULL;
 
-PGDLLEXPORT void leakwatch_recorder_main(Datum arg) pg_attribute_noreturn();
+pg_noreturn extern PGDLLEXPORT void leakwatch_recorder_main(Datum arg);
 
 /* ---------- transactions ---------- */
 

@@ -13,6 +13,7 @@
 
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "common/ip.h"

@@ -197,16 +197,20 @@ slot_publish_listening(bool listening)
 	end_publication(slot);
 }
 
-/* Publish the SQLSTATE of the FATAL that ends this session. */
-void
+/*
+ * Publish the SQLSTATE of the FATAL that ends this session.  Returns whether
+ * the watcher has marked the session.
+ */
+bool
 slot_publish_end(int sqlerrcode)
 {
 	Slot	   *slot = begin_my_slot();
 
 	if (slot == NULL)
-		return;
+		return false;
 	slot->published.owner.sqlerrcode = sqlerrcode;
 	change_end(&slot->changes);
+	return pg_atomic_read_u64(&slot->watched) == (uint64) MyStartTimestamp;
 }
 
 /* Why the watcher has ended this session; false if it has not. */
@@ -267,6 +271,24 @@ slot_end(int slot, int pid, TimestampTz backend_start)
 	if (published.farewell.pid == pid && published.farewell.backend_start == backend_start)
 		return published.farewell.sqlerrcode;
 	return 0;
+}
+
+/*
+ * Who had something to publish in a slot last: fills in the slot, the pid and
+ * the backend start.  False when that was nobody.
+ */
+bool
+slot_owner(int slot, Session *owner)
+{
+	SlotPublished published;
+
+	if (!change_copy(&slots[slot].changes, &published, &slots[slot].published,
+					 sizeof(SlotPublished)) || published.owner.pid == 0)
+		return false;
+	owner->slot = slot;
+	owner->pid = published.owner.pid;
+	owner->since[SINCE_BACKEND] = published.owner.backend_start;
+	return true;
 }
 
 /* Changes whenever the backend's part of the slot does. */

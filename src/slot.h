@@ -33,7 +33,7 @@ extern void slot_shmem_init(void);
 /* Called by a backend, for itself. */
 extern bool slot_publish_value(int index, int value, GucSource source);
 extern void slot_publish_listening(bool listening);
-extern void slot_publish_end(int sqlerrcode);
+extern bool slot_publish_end(int sqlerrcode);
 extern bool slot_my_reason(SlotReason *reason);
 
 /* Called by the watcher. */
@@ -43,6 +43,7 @@ extern void slot_set_reason(int slot, const SlotReason *reason);
 extern int	slot_end(int slot, int pid, TimestampTz backend_start);
 
 /* Called by anybody. */
+extern bool slot_owner(int slot, Session *owner);
 extern uint64 slot_publications(void);
 extern uint32 slot_version(int slot);
 extern bool slot_overrides(Session *session, SlotOverrides *overrides);

@@ -68,6 +68,9 @@
 #define RECORDER_RETRY_MIN	USECS_PER_SEC
 #define RECORDER_RETRY_MAX	(60 * USECS_PER_SEC)
 
+/* How long a backend may take to start: the default authentication_timeout. */
+#define START_TIME	USECS_PER_MINUTE
+
 /* How often old incidents are deleted, in us. */
 #define HOUSEKEEPING_INTERVAL	USECS_PER_HOUR
 
@@ -141,7 +144,7 @@ static int64 recorder_retry_at = 0;
 static int64 recorder_retry_wait = RECORDER_RETRY_MIN;
 static int64 housekeeping_at = 0;
 
-PGDLLEXPORT void leakwatch_watcher_main(Datum arg) pg_attribute_noreturn();
+pg_noreturn extern PGDLLEXPORT void leakwatch_watcher_main(Datum arg);
 
 /*
  * Have the postmaster run a watcher, from when the server is consistent on,
@@ -558,6 +561,31 @@ judge(Seat *seat, Glance *glance, Session *session)
 	}
 }
 
+/*
+ * There is no session in this slot, but there may be about to be: a backend
+ * gets its role's and database's settings before it shows itself.  If it has
+ * published a limit, the next scan must not come later than that.
+ */
+static void
+await_session(int slot, Glance *glance)
+{
+	Session		coming;
+	SlotOverrides overrides;
+
+	glance->due = DT_NOEND;
+	glance->shortest_limit = 0;
+	if (slot_owner(slot, &coming) &&
+		coming.since[SINCE_BACKEND] + START_TIME > now &&
+		slot_overrides(&coming, &overrides))
+	{
+		Policy		policy;
+
+		slot_effective_policy(&server_policy, &overrides, &policy);
+		glance->shortest_limit = verdict_shortest_limit(&policy);
+		glance->due = coming.since[SINCE_BACKEND] + START_TIME;
+	}
+}
+
 /* Look at a slot in which something has happened or is due. */
 static void
 visit(int slot)
@@ -574,8 +602,7 @@ visit(int slot)
 		if (seat->session.pid != 0)
 			vacate(seat);
 		glance->version = version;
-		glance->due = DT_NOEND;
-		glance->shortest_limit = 0;
+		await_session(slot, glance);
 		return;
 	}
 
@@ -1208,6 +1235,10 @@ nap(long ms, uint32 wait_event)
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+
+	/* exit code 1 makes the postmaster start a new one; 0 would be for ever */
+	if (ShutdownRequestPending)
+		proc_exit(1);
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
@@ -1223,12 +1254,8 @@ leakwatch_watcher_main(Datum arg)
 	sigjmp_buf	local_sigjmp_buf;
 	uint32		wait_event;
 
-	/*
-	 * SIGTERM ends us with exit code 1, on which the postmaster starts a new
-	 * watcher; exit code 0 would be for ever.
-	 */
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
 
 	hooks_note_errors_of(WATCHER);
