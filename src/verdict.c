@@ -45,6 +45,17 @@ verdict_shadows(LeakKind kind)
 	}
 }
 
+/* The most specific of some kinds, of which there is at least one. */
+LeakKind
+verdict_first_kind(uint32 kinds)
+{
+	LeakKind	kind = 0;
+
+	while (!(kinds & KIND_BIT(kind)))
+		kind++;
+	return kind;
+}
+
 /* Age in microseconds by one clock, without what the wall clock gained. */
 int64
 verdict_age(const Session *session, SessionClock clock, TimestampTz now)

@@ -24,6 +24,7 @@ typedef struct Verdict
 
 extern SessionClock verdict_clock(LeakKind kind);
 extern uint32 verdict_shadows(LeakKind kind);
+extern LeakKind verdict_first_kind(uint32 kinds);
 extern int64 verdict_age(const Session *session, SessionClock clock, TimestampTz now);
 extern uint32 verdict_applies(const Session *session);
 extern void verdict_judge(const Session *session, const Policy *policy,

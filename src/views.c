@@ -204,24 +204,25 @@ static void
 add_next_action(RowBuilder *row, const Policy *policy, const Verdict *verdict,
 				bool is_protected, TimestampTz now)
 {
+	bool		enforced = policy->value[POLICY_MODE] == MODE_ENFORCE;
 	const char *action = NULL;
 	LeakKind	kind = verdict->next_kind;
 	TimestampTz at = verdict->next;
 
-	if (verdict->terminate != 0 && !is_protected && policy->value[POLICY_MODE] == MODE_ENFORCE)
+	if (verdict->terminate != 0 && enforced && !is_protected)
 	{
 		action = "terminate";
-		for (kind = 0; !(verdict->terminate & KIND_BIT(kind)); kind++);
+		kind = verdict_first_kind(verdict->terminate);
 		at = now;
 	}
-	else if (verdict->next == DT_NOEND)
-		action = NULL;
-	else if (!verdict->next_terminates)
-		action = "warn";
-	else if (!is_protected)
-		action = policy->value[POLICY_MODE] == MODE_ENFORCE ? "terminate" : "would_terminate";
-	else if (!(verdict->leaking & KIND_BIT(kind)))
-		action = "warn";
+	else if (verdict->next != DT_NOEND)
+	{
+		/* a terminate limit reports what it may not terminate */
+		if (verdict->next_terminates && !is_protected)
+			action = enforced ? "terminate" : "would_terminate";
+		else if (!verdict->next_terminates || !(verdict->leaking & KIND_BIT(kind)))
+			action = "warn";
+	}
 
 	if (action == NULL)
 	{

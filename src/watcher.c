@@ -253,7 +253,8 @@ close_incident(Seat *seat, LeakKind kind, IncidentOutcome outcome, TimestampTz e
 
 	seat->incident[kind] = -1;
 	recorder_has_news = true;
-	if (outcome == OUTCOME_FINISHED)
+	/* with a detail it was not the session that did it */
+	if (outcome == OUTCOME_FINISHED && detail == NULL)
 		control_count(COUNT_FINISHED, 1);
 }
 
@@ -368,7 +369,7 @@ vacate(Seat *seat)
 			if (left_remains && finished_first(session, kind, &remains))
 				close_incident(seat, kind, OUTCOME_FINISHED, went_on_at(&remains), NULL);
 			else
-				/* the row of what ended it already says which limit did */
+				/* what we terminated says already which limit did it */
 				close_incident(seat, kind, outcome, now, detail[0] != '\0' ? detail : NULL);
 		}
 		slot_unwatch(session->slot);
@@ -380,7 +381,8 @@ vacate(Seat *seat)
 
 /* Close what is no longer so, and keep the rest up to date. */
 static void
-follow_incidents(Seat *seat, const Session *session, const Verdict *verdict)
+follow_incidents(Seat *seat, const Session *session, const Policy *policy,
+				 const Verdict *verdict)
 {
 	bool		signalled = was_signalled(seat);
 
@@ -420,6 +422,19 @@ follow_incidents(Seat *seat, const Session *session, const Verdict *verdict)
 			edit->gained = session->gained[clock];
 			incident_edited(index, false);
 		}
+
+		/* what has been decided keeps the limit that it was decided by */
+		if (incident->action < ACTION_WOULD_TERMINATE &&
+			(incident->warn_limit != policy->value[POLICY_WARN(kind)] ||
+			 incident->terminate_limit != policy->value[POLICY_TERMINATE(kind)]))
+		{
+			Incident   *edit = incident_edit(index);
+
+			edit->warn_limit = policy->value[POLICY_WARN(kind)];
+			edit->terminate_limit = policy->value[POLICY_TERMINATE(kind)];
+			incident_edited(index, true);
+			recorder_has_news = true;
+		}
 	}
 
 	if (!has_incidents(seat))
@@ -455,17 +470,6 @@ decision_incident(const Seat *seat, LeakKind kind)
 	return -1;
 }
 
-/* The kind whose terminate limit decides: the most specific. */
-static LeakKind
-decision_kind(const Verdict *verdict)
-{
-	LeakKind	kind = 0;
-
-	while (!(verdict->terminate & KIND_BIT(kind)))
-		kind++;
-	return kind;
-}
-
 /* Is there still something to decide about terminating this session? */
 static bool
 needs_decision(const Seat *seat, const Policy *policy, const Verdict *verdict)
@@ -474,7 +478,7 @@ needs_decision(const Seat *seat, const Policy *policy, const Verdict *verdict)
 
 	if (verdict->terminate == 0 || was_signalled(seat))
 		return false;
-	index = decision_incident(seat, decision_kind(verdict));
+	index = decision_incident(seat, verdict_first_kind(verdict->terminate));
 	return index < 0 || policy->value[POLICY_MODE] == MODE_ENFORCE ||
 		incident_peek(index)->action < ACTION_WOULD_TERMINATE;
 }
@@ -489,7 +493,7 @@ judge(Seat *seat, Glance *glance, Session *session)
 	SlotOverrides overrides;
 	Policy		policy;
 	Verdict		verdict;
-	uint32		present = seat->unrecorded;
+	uint32		present;
 	uint32		opens = 0;
 	uint32		reminds = 0;
 	bool		decide;
@@ -505,7 +509,7 @@ judge(Seat *seat, Glance *glance, Session *session)
 	verdict_judge(session, &policy, now, &verdict);
 
 	if (has_incidents(seat))
-		follow_incidents(seat, session, &verdict);
+		follow_incidents(seat, session, &policy, &verdict);
 	seat->unrecorded &= verdict.leaking;
 	present = seat->unrecorded;
 
@@ -611,6 +615,7 @@ visit(int slot)
 	{
 		if (seat->session.pid != 0)
 			vacate(seat);
+		seat->session = session;
 		nsessions++;
 	}
 	judge(seat, glance, &session);
@@ -659,13 +664,16 @@ walk(int *shortest)
 static bool
 survey(int64 interval)
 {
+	int64		began;
+
 	if (surveyed_at == monotonic)
 		return true;
 	if (monotonic - surveyed_at < Max(interval, survey_cost * SURVEY_REST))
 		return false;
 
+	began = monotonic_now();
 	impact_survey();
-	survey_cost = monotonic_now() - monotonic;
+	survey_cost = monotonic_now() - began;
 	surveyed_at = monotonic;
 	return true;
 }
@@ -855,7 +863,7 @@ static void
 decide_termination(Work *work)
 {
 	Seat	   *seat = work->seat;
-	LeakKind	kind = decision_kind(&work->verdict);
+	LeakKind	kind = verdict_first_kind(work->verdict.terminate);
 	int			index = decision_incident(seat, kind);
 
 	work->decided_on = index;
