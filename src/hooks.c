@@ -92,6 +92,35 @@ note_extension_created(void)
 						 here)));
 }
 
+/*
+ * A session that was reported and went on may be gone, and another in its
+ * place, before the watcher looks again: leave word.  The statement's arrival
+ * is a time that is known already.
+ */
+static void
+note_going_on(void)
+{
+	if (slot_is_watched() && !proc_exit_inprogress)
+		slot_publish_going_on(GetCurrentStatementStartTimestamp());
+}
+
+/* A transaction that has failed is over for the server when it fails. */
+static bool
+ends_failed_transaction(const Node *statement)
+{
+	if (!IsA(statement, TransactionStmt) || !IsAbortedTransactionBlockState())
+		return false;
+	switch (((const TransactionStmt *) statement)->kind)
+	{
+		case TRANS_STMT_COMMIT:
+		case TRANS_STMT_ROLLBACK:
+		case TRANS_STMT_PREPARE:
+			return true;
+		default:
+			return false;
+	}
+}
+
 static void
 on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				   ProcessUtilityContext context, ParamListInfo params,
@@ -103,6 +132,8 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 		strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
 
 	listen_note(statement);
+	if (ends_failed_transaction(statement))
+		note_going_on();
 
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
@@ -118,12 +149,13 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 static void
 on_transaction(XactEvent event, void *arg)
 {
-	if (!extension_created)
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
-	if (event == XACT_EVENT_COMMIT)
+
+	note_going_on();
+	if (extension_created && event == XACT_EVENT_COMMIT)
 		recorder_want();
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		extension_created = false;
+	extension_created = false;
 }
 
 void

@@ -66,11 +66,13 @@ session_version(int slot)
 }
 
 /*
- * Copy the numbers of an entry, whoever's they are.  False when it is free or
- * no consistent copy could be had; remains are of the last who had it.
+ * Read the numbers of the client session in a slot.  False when there is
+ * none: the slot is free, or is another kind of process's, or the session is
+ * still authenticating.  What the session publishes itself, and what the
+ * clock gained, is left for others to fill in.
  */
-static bool
-read_numbers(int slot, bool remains, Session *session, BackendType *type)
+bool
+session_read(int slot, Session *session)
 {
 	volatile PgBackendStatus *entry = status_entry(slot);
 
@@ -78,13 +80,14 @@ read_numbers(int slot, bool remains, Session *session, BackendType *type)
 	{
 		int			before;
 		int			after;
+		BackendType type;
 		BackendState state;
 
 		pgstat_begin_read_activity(entry, before);
 		session->pid = entry->st_procpid;
-		if ((session->pid <= 0) != remains)
+		if (session->pid <= 0)
 			return false;
-		*type = entry->st_backendType;
+		type = entry->st_backendType;
 		state = entry->st_state;
 		session->database = entry->st_databaseid;
 		session->role = entry->st_userid;
@@ -95,6 +98,9 @@ read_numbers(int slot, bool remains, Session *session, BackendType *type)
 
 		if (pgstat_read_activity_complete(before, after))
 		{
+			if (type != B_BACKEND || !OidIsValid(session->role) ||
+				!OidIsValid(session->database))
+				return false;
 			session->slot = slot;
 			session->version = before;
 			session->state = session_state(state);
@@ -105,34 +111,6 @@ read_numbers(int slot, bool remains, Session *session, BackendType *type)
 		SPIN_DELAY();
 	}
 	return false;
-}
-
-/*
- * Read the numbers of the client session in a slot.  False when there is
- * none: the slot is free, or is another kind of process's, or the session is
- * still authenticating.  What the session publishes itself, and what the
- * clock gained, is left for others to fill in.
- */
-bool
-session_read(int slot, Session *session)
-{
-	BackendType type;
-
-	return read_numbers(slot, false, session, &type) &&
-		type == B_BACKEND && OidIsValid(session->role) && OidIsValid(session->database);
-}
-
-/*
- * Read what a session that has ended left in its entry, which is all but its
- * pid.  False when a successor has the entry.
- */
-bool
-session_read_remains(const Session *ended, Session *remains)
-{
-	BackendType type;
-
-	return read_numbers(ended->slot, true, remains, &type) &&
-		remains->since[SINCE_BACKEND] == ended->since[SINCE_BACKEND];
 }
 
 /* Is it the same backend, in the same state since the same times? */

@@ -35,7 +35,6 @@ typedef struct SessionNames
 
 extern int	session_version(int slot);
 extern bool session_read(int slot, Session *session);
-extern bool session_read_remains(const Session *ended, Session *remains);
 extern bool session_read_text(const Session *session, SessionText *text);
 extern bool session_is_same(const Session *a, const Session *b);
 extern void session_names(const Session *session, SessionNames *names);

@@ -36,13 +36,6 @@
 #include "slot.h"
 #include "storage/shmem.h"
 
-typedef struct SlotEnd
-{
-	int			pid;
-	int			sqlerrcode;		/* of the FATAL; 0: none */
-	TimestampTz backend_start;
-} SlotEnd;
-
 /* The backend's part, copied as a whole. */
 typedef struct SlotPublished
 {
@@ -136,6 +129,7 @@ begin_my_slot(void)
 		mine->owner.pid = MyProcPid;
 		mine->owner.backend_start = MyStartTimestamp;
 		mine->owner.sqlerrcode = 0;
+		mine->owner.went_on_at = 0;
 		mine->listening = false;
 		mine->overridden = 0;
 	}
@@ -197,6 +191,28 @@ slot_publish_listening(bool listening)
 	end_publication(slot);
 }
 
+/* Has the watcher marked this session?  One read of memory that is ours. */
+bool
+slot_is_watched(void)
+{
+	Slot	   *slot = my_slot();
+
+	return slot != NULL &&
+		pg_atomic_read_u64(&slot->watched) == (uint64) MyStartTimestamp;
+}
+
+/* Publish when this session went on after it had been marked. */
+void
+slot_publish_going_on(TimestampTz at)
+{
+	Slot	   *slot = begin_my_slot();
+
+	if (slot == NULL)
+		return;
+	slot->published.owner.went_on_at = at;
+	change_end(&slot->changes);
+}
+
 /*
  * Publish the SQLSTATE of the FATAL that ends this session.  Returns whether
  * the watcher has marked the session.
@@ -210,7 +226,7 @@ slot_publish_end(int sqlerrcode)
 		return false;
 	slot->published.owner.sqlerrcode = sqlerrcode;
 	change_end(&slot->changes);
-	return pg_atomic_read_u64(&slot->watched) == (uint64) MyStartTimestamp;
+	return slot_is_watched();
 }
 
 /* Why the watcher has ended this session; false if it has not. */
@@ -254,23 +270,20 @@ slot_set_reason(int slot, const SlotReason *reason)
 	pg_memory_barrier();
 }
 
-/*
- * SQLSTATE of the FATAL that a marked session ended with; 0 if there was
- * none, so that its client left by itself.
- */
-int
-slot_end(int slot, int pid, TimestampTz backend_start)
+/* How a marked session ended; false if it told nothing. */
+bool
+slot_end(const Session *session, SlotEnd *end)
 {
 	SlotPublished published;
 
-	if (!change_copy(&slots[slot].changes, &published, &slots[slot].published,
-					 sizeof(SlotPublished)))
-		return 0;
-	if (published.owner.pid == pid && published.owner.backend_start == backend_start)
-		return published.owner.sqlerrcode;
-	if (published.farewell.pid == pid && published.farewell.backend_start == backend_start)
-		return published.farewell.sqlerrcode;
-	return 0;
+	if (!change_copy(&slots[session->slot].changes, &published,
+					 &slots[session->slot].published, sizeof(SlotPublished)))
+		return false;
+
+	*end = published.owner;
+	if (end->pid != session->pid || end->backend_start != session->since[SINCE_BACKEND])
+		*end = published.farewell;
+	return end->pid == session->pid && end->backend_start == session->since[SINCE_BACKEND];
 }
 
 /*

@@ -18,6 +18,16 @@ typedef struct SlotOverrides
 	uint8		source[NUM_POLICY_VALUES];	/* GucSource */
 } SlotOverrides;
 
+/* How a session ended, as far as it told. */
+typedef struct SlotEnd
+{
+	int			pid;
+	int			sqlerrcode;		/* of the FATAL; 0: none */
+	TimestampTz backend_start;
+	TimestampTz went_on_at;		/* when a statement that ended a transaction
+								 * came in; noted only of marked sessions */
+} SlotEnd;
+
 /* Why the watcher ends a session: for its own log line and its client. */
 typedef struct SlotReason
 {
@@ -33,6 +43,8 @@ extern void slot_shmem_init(void);
 /* Called by a backend, for itself. */
 extern bool slot_publish_value(int index, int value, GucSource source);
 extern void slot_publish_listening(bool listening);
+extern void slot_publish_going_on(TimestampTz at);
+extern bool slot_is_watched(void);
 extern bool slot_publish_end(int sqlerrcode);
 extern bool slot_my_reason(SlotReason *reason);
 
@@ -40,7 +52,7 @@ extern bool slot_my_reason(SlotReason *reason);
 extern void slot_watch(int slot, TimestampTz backend_start);
 extern void slot_unwatch(int slot);
 extern void slot_set_reason(int slot, const SlotReason *reason);
-extern int	slot_end(int slot, int pid, TimestampTz backend_start);
+extern bool slot_end(const Session *session, SlotEnd *end);
 
 /* Called by anybody. */
 extern bool slot_owner(int slot, Session *owner);

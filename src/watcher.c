@@ -325,26 +325,6 @@ went_on_at(const Session *session)
 	return changed > previous_scan && changed <= now ? changed : now;
 }
 
-/*
- * Had the session gone on before it ended?  What it left in its status entry
- * tells, until a successor has it.
- */
-static bool
-finished_first(const Session *session, LeakKind kind, const Session *remains)
-{
-	switch (verdict_clock(kind))
-	{
-		case SINCE_STATE:
-			return remains->since[SINCE_STATE] != session->since[SINCE_STATE];
-		case SINCE_TRANSACTION:
-			/* the end of the session ends the transaction too, idle does not */
-			return remains->state == SESSION_IDLE;
-		case SINCE_BACKEND:
-			break;
-	}
-	return false;
-}
-
 /* The session of this seat is gone. */
 static void
 vacate(Seat *seat)
@@ -354,20 +334,25 @@ vacate(Seat *seat)
 	if (has_incidents(seat))
 	{
 		char		detail[INCIDENT_DETAIL_SIZE];
+		SlotEnd		end;
 		bool		signalled = was_signalled(seat);
-		int			sqlerrcode = slot_end(session->slot, session->pid,
-										  session->since[SINCE_BACKEND]);
-		IncidentOutcome outcome = outcome_of_end(sqlerrcode, signalled,
-												 detail, sizeof(detail));
-		Session		remains;
-		bool		left_remains = !signalled && session_read_remains(session, &remains);
+		IncidentOutcome outcome;
+
+		if (!slot_end(session, &end))
+			memset(&end, 0, sizeof(end));
+		outcome = outcome_of_end(end.sqlerrcode, signalled, detail, sizeof(detail));
 
 		for (int kind = 0; kind < NUM_KINDS; kind++)
 		{
+			SessionClock clock = verdict_clock(kind);
+
 			if (seat->incident[kind] < 0)
 				continue;
-			if (left_remains && finished_first(session, kind, &remains))
-				close_incident(seat, kind, OUTCOME_FINISHED, went_on_at(&remains), NULL);
+
+			/* what a scan would have seen, had one come before the end */
+			if (!signalled && clock != SINCE_BACKEND &&
+				end.went_on_at > session->since[clock])
+				close_incident(seat, kind, OUTCOME_FINISHED, end.went_on_at, NULL);
 			else
 				/* what we terminated says already which limit did it */
 				close_incident(seat, kind, outcome, now, detail[0] != '\0' ? detail : NULL);
