@@ -1,3 +1,5 @@
+srcdir ?= .
+
 # The version is in leakwatch.control and nowhere else.
 EXTENSION = leakwatch
 EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/leakwatch.control)
@@ -31,8 +33,21 @@ PGFILEDESC = "leakwatch - finds, reports and ends leaked sessions"
 PG_CPPFLAGS = -DLEAKWATCH_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 
+# Against a server that is running and preloads leakwatch, or with
+# TEMP_INSTANCE=yes against one of their own.
+REGRESS = $(sort $(patsubst $(srcdir)/test/sql/%.sql,%,$(wildcard $(srcdir)/test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=$(srcdir)/test
+ISOLATION = $(sort $(patsubst $(srcdir)/test/specs/%.spec,%,$(wildcard $(srcdir)/test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test --outputdir=.
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+PROVE_FLAGS = -I $(srcdir)/test/t
+ifdef TEMP_INSTANCE
+REGRESS_OPTS += --temp-instance=tmp_check/regress --temp-config=$(srcdir)/test/leakwatch.conf
+ISOLATION_OPTS += --temp-instance=tmp_check/isolation --temp-config=$(srcdir)/test/leakwatch.conf
+endif
+
 PG_CONFIG ?= pg_config
-srcdir ?= .
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 

@@ -1,0 +1,258 @@
+# Shows how an incident ends, and that its row tells: one row for each, from
+# its first warning over its reminders to its end and its deletion.
+use strict;
+use warnings FATAL => 'all';
+
+use LeakwatchTest;
+use Test::More;
+
+my $node = new_node('outcomes');
+my $kind = 'idle_in_transaction';
+my $before;
+
+# Wait until no incident of these sessions is open any more, and recorded so.
+sub wait_for_end
+{
+	my (@sessions) = @_;
+	my $pids = join(', ', map { $_->{pid} } @sessions);
+
+	wait_until($node,
+		"SELECT NOT EXISTS (SELECT FROM leakwatch.leaks WHERE pid IN ($pids))");
+	settle($node);
+	return;
+}
+
+sub outcome_is
+{
+	my ($session, $kind, $outcome, $detail, $what) = @_;
+	my $incident = incident($node, $session, $kind);
+
+	is($incident->{outcome}, $outcome, "$what: outcome $outcome");
+	is($incident->{outcome_detail}, $detail,
+		"$what: " . ($detail // 'no') . ' detail');
+	ok($incident->{ended_at} && $incident->{ended_at} ge $incident->{detected_at},
+		"$what: ended after it was detected");
+	return;
+}
+
+#
+# What sessions and others do
+#
+my @ends = (
+	[ 'COMMIT', 'finished', undef, sub { $_[0]->query('COMMIT') } ],
+	[ 'ROLLBACK', 'finished', undef, sub { $_[0]->query('ROLLBACK') } ],
+	[
+		'a further statement', 'finished',
+		undef, sub { $_[0]->begin('SELECT pg_sleep(600)') }
+	],
+	[
+		'COMMIT and disconnection', 'finished',
+		undef, sub { $_[0]->quit("COMMIT;\n\\q") }
+	],
+	[ 'disconnection', 'disconnected', undef, sub { $_[0]->quit } ],
+	[ 'death of the client', 'disconnected', undef, sub { $_[0]->die_now } ],
+	[
+		'pg_terminate_backend', 'terminated_by_admin',
+		undef, sub { terminate($node, $_[0]) }
+	]);
+foreach my $end (@ends)
+{
+	my ($what, $outcome, $detail, $do) = @$end;
+
+	$end->[4] = leak($node, $kind, warn => '100ms');
+}
+wait_for_leak($node, $kind, map { $_->[4] } @ends);
+$before = status($node);
+$_->[3]->($_->[4]) foreach @ends;
+wait_until($node,
+	"SELECT NOT EXISTS (SELECT FROM leakwatch.incidents WHERE outcome = 'open' AND detected_at < '$before->{last_scan_at}')"
+);
+outcome_is($_->[4], $kind, @$_[ 1, 2 ], $_->[0]) foreach @ends;
+cmp_ok(status($node)->{finished} - $before->{finished},
+	'>=', 4, 'finished incidents are counted');
+terminate($node, map { $_->[4] } @ends[ 0 .. 2 ]);
+
+# a session that is over two limits and leaves after its commit: the
+# transaction was finished, the session was not
+my $two = leak(
+	$node, 'transaction',
+	warn => '100ms',
+	set => { session_warn => '100ms' });
+wait_for_leak($node, $_, $two) foreach qw(transaction session);
+$node->safe_psql('postgres', "SELECT pg_cancel_backend($two->{pid})");
+$two->wait;
+$two->quit("COMMIT;\n\\q");
+wait_for_end($two);
+outcome_is($two, 'transaction', 'finished', undef, 'transaction of a session that left');
+outcome_is($two, 'session', 'disconnected', undef, 'session that left');
+
+#
+# The server's own timeouts
+#
+my %timeouts = (
+	idle_in_transaction_session_timeout => 'idle_in_transaction',
+	idle_session_timeout => 'idle_session');
+$timeouts{transaction_timeout} = 'transaction'
+  if $node->pg_version >= 17;
+foreach my $timeout (sort keys %timeouts)
+{
+	my $session = session($node,
+		set => { "$timeouts{$timeout}_warn" => '100ms' });
+
+	# the statement sets off the timeout that the transaction runs into
+	$session->query("SET $timeout = '1s'");
+	$session->query('BEGIN') unless $timeout eq 'idle_session_timeout';
+	wait_for_leak($node, $timeouts{$timeout}, $session);
+	wait_for_end($session);
+	outcome_is($session, $timeouts{$timeout}, 'timed_out', $timeout, $timeout);
+	$session->quit('SELECT 1;');
+}
+
+#
+# leakwatch
+#
+my $ended = leak(
+	$node, $kind,
+	warn => '100ms',
+	terminate => '300ms',
+	set => { mode => 'enforce' });
+wait_for_incident($node,
+	"pid = $ended->{pid} AND outcome <> 'open'");
+outcome_is($ended, $kind, 'terminated',
+	'leakwatch.idle_in_transaction_terminate = 300 ms',
+	'termination by leakwatch');
+is(incident($node, $ended, $kind)->{action},
+	'terminated', 'termination by leakwatch: action');
+$ended->quit('SELECT 1;');
+
+#
+# The watcher learns only after others have taken the slots how sessions
+# ended.  So that this is what happens, it is stopped meanwhile.
+#
+sub slot_of
+{
+	my ($session) = @_;
+
+	return $session->query(
+		"SELECT split_part(virtualtransaction, '/', 1) FROM pg_locks"
+		  . " WHERE pid = pg_backend_pid() AND locktype = 'virtualxid'");
+}
+
+my @gone = map { leak($node, $kind, warn => '100ms') } 1 .. 5;
+my %slots = map { slot_of($_) => 1 } @gone;
+wait_for_leak($node, $kind, @gone);
+my $committed = pop @gone;
+my $left = pop @gone;
+
+my $watcher = status($node)->{watcher_pid};
+kill('STOP', $watcher) == 1 or die "could not stop the watcher: $!";
+terminate($node, @gone);
+$committed->quit("COMMIT;\n\\q");
+$left->quit;
+# the first to come publishes and leaves, the second publishes and stays
+$_->quit foreach map { session($node, set => { mode => 'observe' }) } 1 .. 10;
+my @successors = map { session($node, set => { mode => 'observe' }) } 1 .. 10;
+cmp_ok(scalar(grep { $slots{ slot_of($_) } } @successors),
+	'==', 5, 'all slots of ended sessions are taken again');
+kill('CONT', $watcher) == 1 or die "could not continue the watcher: $!";
+
+wait_for_end(@gone, $committed, $left);
+outcome_is($_, $kind, 'terminated_by_admin', undef, 'slot that is taken again')
+  foreach @gone;
+outcome_is($left, $kind, 'disconnected', undef,
+	'slot that is taken again: after a disconnection');
+outcome_is($committed, $kind, 'finished', undef,
+	'slot that is taken again: after a commit');
+$_->quit foreach @successors;
+
+#
+# An incident that stays open: the same row, and reminders that become rarer
+#
+configure($node, log_repeat => 0);
+my $stays = leak($node, $kind, warn => '100ms');
+wait_age($node, 'state_age', '1600ms', $stays);
+is(scalar log_of($node, $stays), 1, 'log_repeat = 0: said once');
+settle($node);
+my $first = incident($node, $stays, $kind);
+
+configure($node, log_repeat => '1s');
+wait_until($node,
+	"SELECT duration > '8s' FROM leakwatch.leaks WHERE pid = $stays->{pid}");
+settle($node);
+
+my ($warning, @reminders) = log_of($node, $stays);
+cmp_ok(scalar @reminders, '>=', 2, 'log_repeat = 1s: reminders');
+is( scalar(
+		grep {
+			     $_->{severity} eq 'WARNING'
+			  && $_->{message} =~
+			  /^session with PID \d+ is still there and has been idle in transaction for /
+		} @reminders),
+	scalar @reminders,
+	'reminders say that it is one');
+# of the clock that the log is written by; a late one makes no other early
+my ($gap) = rows($node,
+	"SELECT extract(epoch FROM timestamp '$reminders[1]{at}' - timestamp '$reminders[0]{at}') AS s"
+);
+cmp_ok($gap->{s}, '>=', 1.9, 'the time between reminders doubles');
+cmp_ok(scalar @reminders, '<=', 3, 'so that there are few');
+
+my @rows = rows($node,
+	"SELECT * FROM leakwatch.incidents WHERE pid = $stays->{pid} AND kind = '$kind'");
+is(scalar @rows, 1, 'an incident that is reminded of has one row');
+is($rows[0]{id}, $first->{id}, 'which is the one it had');
+is($rows[0]{outcome}, 'open', 'and is open');
+cmp_ok($rows[0]{last_seen_at}, 'gt', $first->{last_seen_at},
+	'a reminder brings the row up to date');
+$stays->query('ROLLBACK');
+wait_for_end($stays);
+is( scalar(
+		rows(
+			$node, "SELECT FROM leakwatch.incidents WHERE pid = $stays->{pid}")),
+	1,
+	'its end is in the same row');
+outcome_is($stays, $kind, 'finished', undef, 'incident with reminders');
+
+#
+# Retention.  Housekeeping also closes what was open when the server went
+# down, which tells that it has been.
+#
+$node->safe_psql('postgres', <<'EOC');
+TRUNCATE leakwatch.incidents;
+INSERT INTO leakwatch.incidents (kind, pid, backend_start, since, detected_at,
+	last_seen_at, ended_at, duration, action, outcome, blocked_sessions)
+SELECT 'transaction', i, t, t, t, t, t, '0', 'warned',
+	CASE WHEN i > 2500 THEN 'open' ELSE 'disconnected' END, 0
+FROM generate_series(1, 2501) AS i, (SELECT now() - interval '31 days' AS t) AS old;
+UPDATE leakwatch.incidents SET ended_at = NULL WHERE outcome = 'open';
+
+-- a trigger that is enabled always sees the batches
+CREATE TABLE batches (size int);
+CREATE FUNCTION note_batch() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN INSERT INTO public.batches SELECT count(*) FROM deleted; RETURN NULL; END';
+CREATE TRIGGER note_batch AFTER DELETE ON leakwatch.incidents
+	REFERENCING OLD TABLE AS deleted
+	FOR EACH STATEMENT EXECUTE FUNCTION note_batch();
+ALTER TABLE leakwatch.incidents ENABLE ALWAYS TRIGGER note_batch;
+EOC
+
+configure($node, retention => 0);
+$node->restart;
+wait_for_incident($node, "outcome = 'server_restart'");
+is($node->safe_psql('postgres', 'SELECT count(*) FROM leakwatch.incidents'),
+	2501, 'retention = 0 keeps all incidents');
+
+configure($node, retention => '30d');
+$node->restart;
+wait_until($node, 'SELECT count(*) = 1 FROM leakwatch.incidents');
+is($node->safe_psql('postgres', 'SELECT outcome FROM leakwatch.incidents'),
+	'server_restart', 'what has ended only now is kept');
+is( $node->safe_psql(
+		'postgres',
+		"SELECT string_agg(size::text, ' ' ORDER BY size DESC) FROM batches WHERE size > 0"
+	),
+	'1000 1000 500',
+	'old incidents are deleted in batches');
+
+$node->stop;
+done_testing();

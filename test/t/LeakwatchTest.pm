@@ -1,0 +1,393 @@
+# What the tests share: a server with leakwatch, sessions that really leak, and
+# looks at what became of them.
+package LeakwatchTest;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(
+  new_node configure scan settle wait_until wait_for_incident wait_for_leak
+  wait_age rows leaks incident status policy session leak terminate log_entries log_of
+  KINDS);
+
+use constant KINDS => qw(idle_in_transaction aborted_transaction transaction
+  idle_session session);
+
+# What a session does to leak by each kind.  Sent as one message each, so that
+# a client that is held up on the way leaks in no other way.
+my %leaking = (
+	idle_in_transaction => 'BEGIN\; SELECT 1',
+	aborted_transaction => 'BEGIN\; SELECT 1/0',
+	transaction => 'BEGIN\; SELECT pg_sleep(600)',
+	idle_session => 'SELECT 1',
+	session => 'SELECT 1');
+
+# A running server with leakwatch and all its limits off, so that nobody leaks
+# but who is meant to.  Role "app" is an ordinary one that may set its policy.
+sub new_node
+{
+	my ($name, $conf) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init;
+	$node->append_conf('postgresql.conf', <<'EOC');
+shared_preload_libraries = 'leakwatch'
+max_connections = 60
+log_line_prefix = '%m [%p] %e '
+log_statement = none
+leakwatch.idle_in_transaction_warn = 0
+leakwatch.aborted_transaction_warn = 0
+leakwatch.transaction_warn = 0
+EOC
+	$node->append_conf('postgresql.conf', $conf) if defined $conf;
+	$node->start;
+	$node->safe_psql('postgres', <<'EOC');
+CREATE EXTENSION leakwatch;
+CREATE ROLE app LOGIN;
+DO $$
+DECLARE
+	name text;
+BEGIN
+	FOR name IN SELECT s.name FROM pg_settings AS s
+		WHERE s.name LIKE 'leakwatch.%' AND s.context = 'superuser'
+	LOOP
+		EXECUTE format('GRANT SET ON PARAMETER %s TO app', name);
+	END LOOP;
+END
+$$;
+EOC
+	return $node;
+}
+
+# Change settings of the server (undef: back to the file's), and return when
+# the watcher goes by them.  It publishes its own policy, so each time a limit
+# changes along that nobody ever meets.
+my $generation = 0;
+
+sub configure
+{
+	my ($node, %settings) = @_;
+	my $mark = 1_000_000_000 + ++$generation;
+	my $sql = '';
+
+	$settings{aborted_transaction_terminate} = $mark;
+	foreach my $name (sort keys %settings)
+	{
+		$sql .= "ALTER SYSTEM "
+		  . (defined $settings{$name}
+			? "SET leakwatch.$name = '$settings{$name}';\n"
+			: "RESET leakwatch.$name;\n");
+	}
+	$node->safe_psql('postgres', "$sql SELECT pg_reload_conf();");
+	wait_until($node,
+		"SELECT aborted_transaction_terminate = '$mark ms'"
+		  . " FROM leakwatch.sessions WHERE pid = pg_backend_pid()");
+	return;
+}
+
+sub scan
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', 'SELECT leakwatch.scan()');
+	return;
+}
+
+# Scan, and wait until the table has all that was found.
+sub settle
+{
+	my ($node) = @_;
+
+	scan($node);
+	wait_until($node, 'SELECT pending = 0 FROM leakwatch.status');
+	return;
+}
+
+sub wait_until
+{
+	my ($node, $sql) = @_;
+
+	$node->poll_query_until('postgres', $sql)
+	  or die "gave up waiting for: $sql";
+	return;
+}
+
+sub wait_for_incident
+{
+	my ($node, $where) = @_;
+
+	wait_until($node,
+		"SELECT EXISTS (SELECT FROM leakwatch.incidents WHERE $where)");
+	return;
+}
+
+# Wait until each of these sessions is listed with this kind.
+sub wait_for_leak
+{
+	my ($node, $kind, @sessions) = @_;
+
+	wait_until($node,
+		'SELECT count(DISTINCT pid) = '
+		  . @sessions
+		  . " FROM leakwatch.leaks WHERE kind = '$kind' AND pid IN ("
+		  . join(', ', map { $_->{pid} } @sessions) . ')');
+	return;
+}
+
+# Wait until an age of each of these sessions (state_age and so on, by the
+# server's clock) is beyond a limit, and have them judged at that age.
+sub wait_age
+{
+	my ($node, $age, $limit, @sessions) = @_;
+
+	wait_until($node,
+		"SELECT bool_and($age > '$limit') FROM leakwatch.sessions WHERE pid IN ("
+		  . join(', ', map { $_->{pid} } @sessions) . ')');
+	scan($node);
+	return;
+}
+
+# The rows of a query, each as a hash of strings.
+sub rows
+{
+	my ($node, $sql) = @_;
+
+	return @{
+		decode_json(
+			$node->safe_psql('postgres',
+				"SELECT coalesce(json_agg(t), '[]') FROM ($sql) AS t"))
+	};
+}
+
+# The kinds that a session is listed with, in alphabetical order.
+sub leaks
+{
+	my ($node, $session) = @_;
+
+	return join(
+		' ',
+		map { $_->{kind} } rows(
+			$node,
+			"SELECT kind FROM leakwatch.leaks WHERE pid = $session->{pid} ORDER BY kind"
+		));
+}
+
+# The newest recorded incident of a session, of one kind.
+sub incident
+{
+	my ($node, $session, $kind) = @_;
+	my @rows = rows($node,
+		"SELECT * FROM leakwatch.incidents WHERE pid = $session->{pid}"
+		  . " AND kind = '$kind' ORDER BY since DESC LIMIT 1");
+
+	return $rows[0] // {};
+}
+
+sub status
+{
+	my ($node) = @_;
+
+	return (rows($node, 'SELECT * FROM leakwatch.status'))[0];
+}
+
+# The row of a session in the sessions view.
+sub policy
+{
+	my ($node, $session) = @_;
+
+	return (
+		rows(
+			$node,
+			"SELECT * FROM leakwatch.sessions WHERE pid = $session->{pid}"))[0];
+}
+
+sub session
+{
+	return LeakwatchTest::Session->new(@_);
+}
+
+# A session that leaks by this kind, with the limits warn and terminate.
+sub leak
+{
+	my ($node, $kind, %args) = @_;
+	my %set = %{ $args{set} // {} };
+
+	foreach my $limit (qw(warn terminate))
+	{
+		$set{"${kind}_$limit"} = $args{$limit} if defined $args{$limit};
+	}
+	my $session = session($node, %args, set => \%set);
+	$session->begin($leaking{$kind});
+	$session->wait unless $kind eq 'transaction';
+	return $session;
+}
+
+# End sessions, as an administrator does.
+sub terminate
+{
+	my ($node, @sessions) = @_;
+
+	$node->safe_psql('postgres',
+		'SELECT pg_terminate_backend(pid, 60000) FROM unnest(ARRAY['
+		  . join(', ', map { $_->{pid} } @sessions)
+		  . ']) AS pid');
+	$_->quit('SELECT 1;') foreach @sessions;
+	return;
+}
+
+# The server log, each message as a hash of pid, sqlstate, severity, message
+# and what comes with it (detail, hint, statement ...).
+sub log_entries
+{
+	my ($node) = @_;
+	my (@entries, %newest, $part);
+
+	foreach my $line (split /\n/, slurp_file($node->logfile))
+	{
+		if ($line =~ /^(\S+ \S+) \S+ \[(\d+)\] (\w{5}) ([A-Z]+[0-9]?):  (.*)/)
+		{
+			my ($at, $pid, $sqlstate, $what, $text) = ($1, $2, $3, $4, $5);
+
+			if ($what =~ /^(DETAIL|HINT|CONTEXT|STATEMENT|QUERY|LOCATION)$/)
+			{
+				$part = \$newest{$pid}->{ lc $what };
+				$$part = $text;
+				next;
+			}
+			$newest{$pid} = {
+				at => $at,
+				pid => $pid,
+				sqlstate => $sqlstate,
+				severity => $what,
+				message => $text
+			};
+			push @entries, $newest{$pid};
+			$part = \$newest{$pid}->{message};
+		}
+		elsif ($line =~ /^\t(.*)/ && $part)
+		{
+			$$part .= "\n$1";
+		}
+	}
+	return @entries;
+}
+
+# What leakwatch has said of a session.
+sub log_of
+{
+	my ($node, $session) = @_;
+
+	return
+	  grep { $_->{message} =~ /session with PID $session->{pid}\b/ }
+	  log_entries($node);
+}
+
+# A client session: a psql that waits for what it is told.
+package LeakwatchTest::Session;
+
+use strict;
+use warnings FATAL => 'all';
+
+use IPC::Run;
+use PostgreSQL::Test::Utils qw(pump_until);
+
+# Arguments: app (its name), user (undef: the superuser), db, addr (connect by
+# TCP), set (leakwatch settings, asked for when connecting).
+sub new
+{
+	my ($class, $node, %args) = @_;
+	my %set = %{ $args{set} // {} };
+	local %ENV = (
+		%ENV,
+		PGAPPNAME => $args{app} // 'leaky',
+		PGOPTIONS =>
+		  join(' ', map { "-c leakwatch.$_=$set{$_}" } sort keys %set));
+
+	delete $ENV{PGUSER};
+	$ENV{PGUSER} = $args{user} // 'app'
+	  unless exists $args{user} && !defined $args{user};
+	$ENV{PGHOSTADDR} = $args{addr} if defined $args{addr};
+
+	my $self = bless { in => '', out => '', err => '', count => 0 }, $class;
+
+	$self->{timer} =
+	  IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
+	$self->{run} = IPC::Run::start(
+		[
+			$node->installed_command('psql'),
+			'-XAtq', '-d', $node->connstr($args{db} // 'postgres'),
+			'-f', '-'
+		],
+		'<' => \$self->{in},
+		'>' => \$self->{out},
+		'2>' => \$self->{err},
+		$self->{timer});
+	$self->{pid} = $self->query('SELECT pg_backend_pid()');
+	return $self;
+}
+
+# Send a statement without its semicolon, and don't wait for its end.
+sub begin
+{
+	my ($self, $sql) = @_;
+
+	$self->{mark} = 'done ' . ++$self->{count};
+	$self->{out} = $self->{err} = '';
+	$self->{in} .= "$sql;\n\\echo $self->{mark}\n\\warn $self->{mark}\n";
+	$self->{timer}->start;
+	$self->{run}->pump_nb;
+	return;
+}
+
+# Wait for the end of what was begun; returns its output.
+sub wait
+{
+	my ($self) = @_;
+
+	foreach my $stream (\$self->{out}, \$self->{err})
+	{
+		pump_until($self->{run}, $self->{timer}, $stream,
+			qr/^$self->{mark}\r?\n/m)
+		  or die "session ended before its statement: $self->{err}";
+		$$stream =~ s/^$self->{mark}\r?\n//m;
+	}
+	$self->{out} =~ s/\r?\n\z//;
+	return $self->{out};
+}
+
+sub query
+{
+	my ($self, $sql) = @_;
+
+	$self->begin($sql);
+	return $self->wait;
+}
+
+# End the client, and return what it was told last.  One that the server has
+# ended learns of it by its next statement.
+sub quit
+{
+	my ($self, $last) = @_;
+
+	$self->{in} .= ($last // '\q') . "\n";
+	$self->{timer}->start;
+	# what it does not read any more because it has ended is no error here
+	eval { $self->{run}->finish; };
+	return $self->{err};
+}
+
+# The client dies, without a word to the server.
+sub die_now
+{
+	my ($self) = @_;
+
+	$self->{run}->kill_kill;
+	return;
+}
+
+1;

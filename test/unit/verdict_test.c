@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * verdict_test.c
+ *	  Shows the judgement of sessions at its boundaries, without a server.
+ *
+ * Prints TAP.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "verdict.h"
+
+#define MS		INT64CONST(1000)
+#define SEC		(1000 * MS)
+#define START	(INT64CONST(800000000) * SEC)
+
+static int	tests = 0;
+static int	failures = 0;
+
+static void
+ok(bool condition, const char *what)
+{
+	tests++;
+	if (!condition)
+		failures++;
+	printf("%s %d - %s\n", condition ? "ok" : "not ok", tests, what);
+}
+
+/* All limits off, so that a test sees its own alone. */
+static Policy
+policy_of(PolicyMode mode)
+{
+	Policy		policy = {{0}};
+
+	policy.value[POLICY_MODE] = mode;
+	return policy;
+}
+
+static Policy
+policy_with(int index, int limit)
+{
+	Policy		policy = policy_of(MODE_OBSERVE);
+
+	policy.value[index] = limit;
+	return policy;
+}
+
+/* Connected at START, in a transaction from 10 s on, in its state from 20 s on. */
+static Session
+session_in(SessionState state)
+{
+	Session		session = {.pid = 1, .state = state};
+
+	session.since[SINCE_BACKEND] = START;
+	session.since[SINCE_TRANSACTION] = state == SESSION_IDLE ? 0 : START + 10 * SEC;
+	session.since[SINCE_STATE] = START + 20 * SEC;
+	return session;
+}
+
+static Verdict
+judge(const Session *session, const Policy *policy, TimestampTz now)
+{
+	Verdict		verdict;
+
+	verdict_judge(session, policy, now, &verdict);
+	return verdict;
+}
+
+/* Each kind: the state it is of, and when its clock starts. */
+static const struct
+{
+	const char *name;
+	SessionState state;
+	TimestampTz since;
+}			kinds[NUM_KINDS] =
+{
+	[KIND_IDLE_IN_TRANSACTION] = {"idle_in_transaction", SESSION_IDLE_IN_TRANSACTION, START + 20 * SEC},
+	[KIND_ABORTED_TRANSACTION] = {"aborted_transaction", SESSION_IDLE_IN_ABORTED_TRANSACTION, START + 20 * SEC},
+	[KIND_TRANSACTION] = {"transaction", SESSION_ACTIVE, START + 10 * SEC},
+	[KIND_IDLE_SESSION] = {"idle_session", SESSION_IDLE, START + 20 * SEC},
+	[KIND_SESSION] = {"session", SESSION_ACTIVE, START},
+};
+
+static void
+test_boundaries(void)
+{
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		Session		session = session_in(kinds[kind].state);
+		Policy		warn = policy_with(POLICY_WARN(kind), 5000);
+		Policy		terminate = policy_with(POLICY_TERMINATE(kind), 5000);
+		TimestampTz limit = kinds[kind].since + 5 * SEC;
+		Verdict		verdict;
+		char		what[128];
+
+		verdict = judge(&session, &warn, limit - 1);
+		snprintf(what, sizeof(what), "%s: not leaking a microsecond before the limit", kinds[kind].name);
+		ok(verdict.leaking == 0 && verdict.next == limit && verdict.next_kind == (LeakKind) kind &&
+		   !verdict.next_terminates, what);
+
+		verdict = judge(&session, &warn, limit);
+		snprintf(what, sizeof(what), "%s: leaking at the limit", kinds[kind].name);
+		ok(verdict.leaking == KIND_BIT(kind) && verdict.terminate == 0 && verdict.next == DT_NOEND, what);
+
+		verdict = judge(&session, &warn, limit + 1);
+		snprintf(what, sizeof(what), "%s: leaking after the limit", kinds[kind].name);
+		ok(verdict.leaking == KIND_BIT(kind), what);
+
+		verdict = judge(&session, &terminate, limit - 1);
+		snprintf(what, sizeof(what), "%s: not to be terminated before the limit", kinds[kind].name);
+		ok(verdict.leaking == 0 && verdict.terminate == 0 && verdict.next_terminates, what);
+
+		verdict = judge(&session, &terminate, limit);
+		snprintf(what, sizeof(what), "%s: to be terminated, and so leaking, at the limit", kinds[kind].name);
+		ok(verdict.leaking == KIND_BIT(kind) && verdict.terminate == KIND_BIT(kind), what);
+
+		for (int other = 0; other < NUM_KINDS; other++)
+		{
+			Session		stranger = session_in(kinds[other].state);
+			bool		applies = (verdict_applies(&stranger) & KIND_BIT(kind)) != 0;
+
+			verdict = judge(&stranger, &terminate, START + 3600 * SEC);
+			snprintf(what, sizeof(what), "%s: a session in the state of %s is judged by it only if it applies",
+					 kinds[kind].name, kinds[other].name);
+			ok((verdict.leaking != 0) == applies, what);
+		}
+	}
+}
+
+static void
+test_applies(void)
+{
+	Session		session = session_in(SESSION_IDLE_IN_TRANSACTION);
+
+	ok(verdict_applies(&session) == (KIND_BIT(KIND_IDLE_IN_TRANSACTION) |
+									 KIND_BIT(KIND_TRANSACTION) | KIND_BIT(KIND_SESSION)),
+	   "idle in transaction is all of what it is");
+
+	session = session_in(SESSION_IDLE);
+	ok(verdict_applies(&session) == (KIND_BIT(KIND_IDLE_SESSION) | KIND_BIT(KIND_SESSION)),
+	   "an idle session is in no transaction");
+	session.listening = true;
+	ok(verdict_applies(&session) == KIND_BIT(KIND_SESSION),
+	   "a listening session is not an idle one");
+
+	session = session_in(SESSION_UNKNOWN);
+	session.since[SINCE_TRANSACTION] = 0;
+	ok(verdict_applies(&session) == KIND_BIT(KIND_SESSION),
+	   "of a session without a known state only its age is judged");
+
+	session = session_in(SESSION_IDLE_IN_ABORTED_TRANSACTION);
+	session.since[SINCE_TRANSACTION] = 0;
+	ok(verdict_applies(&session) == (KIND_BIT(KIND_ABORTED_TRANSACTION) | KIND_BIT(KIND_SESSION)),
+	   "an aborted transaction has no transaction clock");
+}
+
+static void
+test_off(void)
+{
+	TimestampTz late = START + 1000000 * SEC;
+	Session		session = session_in(SESSION_IDLE_IN_TRANSACTION);
+	Policy		policy = policy_of(MODE_ENFORCE);
+	Verdict		verdict = judge(&session, &policy, late);
+
+	ok(verdict.leaking == 0 && verdict.terminate == 0 && verdict.next == DT_NOEND,
+	   "limits of 0 are off");
+
+	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES; i++)
+		policy.value[i] = MIN_LIMIT_MS;
+	policy.value[POLICY_MODE] = MODE_OFF;
+	verdict = judge(&session, &policy, late);
+	ok(verdict.applies == 0 && verdict.leaking == 0 && verdict.terminate == 0 &&
+	   verdict.next == DT_NOEND, "mode off judges nothing");
+	ok(verdict_shortest_limit(&policy) == 0, "mode off has no limit to be early for");
+}
+
+static void
+test_two_limits(void)
+{
+	Session		session = session_in(SESSION_IDLE_IN_TRANSACTION);
+	TimestampTz since = session.since[SINCE_STATE];
+	Policy		policy = policy_with(POLICY_WARN(KIND_IDLE_IN_TRANSACTION), 5000);
+	Verdict		verdict;
+
+	policy.value[POLICY_TERMINATE(KIND_IDLE_IN_TRANSACTION)] = 8000;
+	verdict = judge(&session, &policy, since + 6 * SEC);
+	ok(verdict.leaking == KIND_BIT(KIND_IDLE_IN_TRANSACTION) && verdict.terminate == 0,
+	   "between the limits it is reported");
+	ok(verdict.next == since + 8 * SEC && verdict.next_terminates,
+	   "and the next is the terminate limit");
+
+	policy.value[POLICY_TERMINATE(KIND_IDLE_IN_TRANSACTION)] = 2000;
+	verdict = judge(&session, &policy, since + 3 * SEC);
+	ok(verdict.leaking == KIND_BIT(KIND_IDLE_IN_TRANSACTION) &&
+	   verdict.terminate == KIND_BIT(KIND_IDLE_IN_TRANSACTION),
+	   "a terminate limit below the warn limit does both");
+
+	/* the transaction is 10 s older than the state */
+	policy = policy_with(POLICY_WARN(KIND_IDLE_IN_TRANSACTION), 5000);
+	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 12000;
+	verdict = judge(&session, &policy, since);
+	ok(verdict.next == since + 2 * SEC && verdict.next_kind == KIND_TRANSACTION,
+	   "the nearest limit of several is the next");
+	verdict = judge(&session, &policy, since + 6 * SEC);
+	ok(verdict.leaking == (KIND_BIT(KIND_IDLE_IN_TRANSACTION) | KIND_BIT(KIND_TRANSACTION)),
+	   "a session can be over several limits");
+	ok(verdict_first_kind(verdict.leaking) == KIND_IDLE_IN_TRANSACTION,
+	   "the most specific kind comes first");
+}
+
+static void
+test_clock(void)
+{
+	Session		session = session_in(SESSION_IDLE_IN_TRANSACTION);
+	TimestampTz since = session.since[SINCE_STATE];
+	Policy		policy = policy_with(POLICY_WARN(KIND_IDLE_IN_TRANSACTION), 5000);
+	Verdict		verdict;
+
+	session.gained[SINCE_STATE] = 3600 * SEC;
+	ok(verdict_age(&session, SINCE_STATE, since + 3601 * SEC) == SEC,
+	   "what the clock gained is no age");
+	verdict = judge(&session, &policy, since + 3604 * SEC);
+	ok(verdict.leaking == 0 && verdict.next == since + 3605 * SEC,
+	   "a jump forward makes nobody leak");
+	verdict = judge(&session, &policy, since + 3605 * SEC);
+	ok(verdict.leaking != 0, "and hides nobody who does");
+
+	session.gained[SINCE_STATE] = -3600 * SEC;
+	verdict = judge(&session, &policy, since - 3595 * SEC);
+	ok(verdict.leaking != 0, "a jump back hides nobody");
+	verdict = judge(&session, &policy, since - 3595 * SEC - 1);
+	ok(verdict.leaking == 0, "and makes nobody leak");
+}
+
+static void
+test_shadows(void)
+{
+	ok(verdict_shadows(KIND_TRANSACTION) == (KIND_BIT(KIND_IDLE_IN_TRANSACTION) |
+											 KIND_BIT(KIND_ABORTED_TRANSACTION)),
+	   "an idle transaction is said once");
+	ok(verdict_shadows(KIND_SESSION) == KIND_BIT(KIND_IDLE_SESSION),
+	   "an idle session is said once");
+	ok(verdict_shadows(KIND_IDLE_IN_TRANSACTION) == 0 &&
+	   verdict_shadows(KIND_ABORTED_TRANSACTION) == 0 &&
+	   verdict_shadows(KIND_IDLE_SESSION) == 0, "nothing is more specific than these");
+}
+
+static void
+test_shortest(void)
+{
+	Policy		policy = policy_of(MODE_OBSERVE);
+
+	ok(verdict_shortest_limit(&policy) == 0, "no limits, none the shortest");
+	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 7000;
+	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 300;
+	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = 400;
+	ok(verdict_shortest_limit(&policy) == 300, "the shortest of all that are on");
+	policy.value[POLICY_WARN(KIND_TRANSACTION)] = INT_MAX;
+	policy.value[POLICY_TERMINATE(KIND_SESSION)] = INT_MAX;
+	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = INT_MAX;
+	ok(verdict_shortest_limit(&policy) == INT_MAX, "the longest that can be set is one");
+	{
+		Session		session = session_in(SESSION_IDLE);
+		Verdict		verdict = judge(&session, &policy, START + 3600 * SEC);
+
+		ok(verdict.leaking == 0 && verdict.next == START + INT_MAX * MS,
+		   "and does not overflow");
+	}
+}
+
+int
+main(void)
+{
+	test_boundaries();
+	test_applies();
+	test_off();
+	test_two_limits();
+	test_clock();
+	test_shadows();
+	test_shortest();
+	printf("1..%d\n", tests);
+	return failures == 0 ? 0 : 1;
+}
