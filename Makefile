@@ -41,15 +41,16 @@ ISOLATION = $(sort $(patsubst $(srcdir)/test/specs/%.spec,%,$(wildcard $(srcdir)
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --outputdir=.
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
-PROVE_FLAGS = -I $(srcdir)/test/t
 ifdef TEMP_INSTANCE
-REGRESS_OPTS += --temp-instance=tmp_check/regress --temp-config=$(srcdir)/test/leakwatch.conf
-ISOLATION_OPTS += --temp-instance=tmp_check/isolation --temp-config=$(srcdir)/test/leakwatch.conf
+REGRESS_OPTS += --temp-instance=tmp_check --temp-config=$(srcdir)/test/leakwatch.conf
+ISOLATION_OPTS += --temp-instance=tmp_check_iso --temp-config=$(srcdir)/test/leakwatch.conf
 endif
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+PROVE_FLAGS += -I $(srcdir)/test/t
 
 # PGXS knows of no dependencies on headers.
 $(OBJS): $(wildcard $(srcdir)/src/*.h) $(srcdir)/leakwatch.control

@@ -2,6 +2,7 @@
 #
 #   top      the project
 #   work     a temporary directory, removed at the end
+#   version  of PostgreSQL
 #   bindir   programs of a private copy of the PostgreSQL server, in $work,
 #            with leakwatch built from the tree and installed (private_server)
 #
@@ -14,6 +15,7 @@ set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=
+version=
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
 progress()
@@ -76,30 +78,48 @@ install()
 		{ cat "$work/apt.log" >&2; fail "could not install ${missing[*]}"; }
 }
 
-# The newest PostgreSQL server here, or else the one of this Debian.
-postgresql_version()
+# Sets version: of the newest PostgreSQL server here, or else of this Debian's.
+find_postgresql()
 {
-	local version
-
 	version=$(find /usr/lib/postgresql -path '*/bin/postgres' 2>/dev/null |
 		sed 's|/usr/lib/postgresql/\([0-9]*\)/.*|\1|' | sort -n | tail -n 1)
 	if [ -z "$version" ]; then
 		apt_update
-		version=$(apt-cache show postgresql | sed -n 's/^Depends: .*postgresql-\([0-9]\+\).*/\1/p' |
-			head -n 1)
+		version=$(apt-cache show postgresql |
+			sed -n 's/^Depends: .*postgresql-\([0-9]\+\).*/\1/p' | head -n 1)
 	fi
 	[ -n "$version" ] || fail "found no PostgreSQL, neither here nor in Debian's archive"
-	echo "$version"
 }
 
-# A newly installed server package would create and start a cluster.
-no_new_cluster()
-{
-	local conf=/etc/postgresql-common/createcluster.conf
+# Debian's server package creates and starts a cluster when it is installed,
+# unless this says no; it does so only while we install.
+no_cluster=/etc/postgresql-common/createcluster.d/leakwatch.conf
 
-	is_installed postgresql-common && return 0
-	as_root mkdir -p "$(dirname $conf)"
-	[ -e $conf ] || echo 'create_main_cluster = false' | as_root tee $conf >/dev/null
+# install_postgresql: the server and what building for it needs
+install_postgresql()
+{
+	find_postgresql
+	if ! is_installed "postgresql-$version"; then
+		as_root mkdir -p "$(dirname $no_cluster)"
+		echo 'create_main_cluster = false' | as_root tee $no_cluster >/dev/null
+	fi
+	install make gcc libc6-dev procps "postgresql-$version" "postgresql-server-dev-$version"
+	[ ! -e $no_cluster ] || as_root rm -f $no_cluster
+}
+
+# What a test that was cut off may have left running in $work.
+stop_servers()
+{
+	local file pid
+
+	find "$work" -name postmaster.pid 2>/dev/null | while read -r file; do
+		pid=$(head -n 1 "$file")
+		kill -QUIT "$pid" 2>/dev/null || continue
+		for _ in $(seq 100); do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.1
+		done
+	done
 }
 
 cleanup()
@@ -108,27 +128,33 @@ cleanup()
 
 	trap - EXIT INT TERM
 	if [ -n "$work" ]; then
-		# what a test that was cut off may have left running
-		pkill -QUIT -f "^$work/usr/lib/postgresql/[0-9]+/bin/postgres" 2>/dev/null || true
+		stop_servers
 		rm -rf "$work"
 	fi
+	[ ! -e $no_cluster ] || as_root rm -f $no_cluster
 	exit $status
+}
+
+# make_work_directory: sets work, and sees to it that it goes
+make_work_directory()
+{
+	work=$(mktemp -d /tmp/leakwatch.XXXXXX)
+	trap cleanup EXIT
+	trap 'exit 130' INT TERM
+	chmod 755 "$work"
+	mkdir "$work/tmp"
+	export TMPDIR=$work/tmp
 }
 
 # private_server [PACKAGE...]: install what is missing, these packages
 # included, copy the server, build, and install into the copy
 private_server()
 {
-	local version libdir sharedir
+	local libdir sharedir
 
-	work=$(mktemp -d /tmp/leakwatch.XXXXXX)
-	trap cleanup EXIT
-	trap 'exit 130' INT TERM
-	chmod 755 "$work"
-
-	version=$(postgresql_version)
-	no_new_cluster
-	install make gcc libc6-dev procps "postgresql-$version" "postgresql-server-dev-$version" "$@"
+	make_work_directory
+	install_postgresql
+	[ $# = 0 ] || install "$@"
 
 	progress "copying the PostgreSQL $version server to $work"
 	libdir=/usr/lib/postgresql/$version

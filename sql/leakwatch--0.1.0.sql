@@ -264,13 +264,13 @@ COMMENT ON COLUMN leakwatch.sessions.transaction_warn IS 'Limit after which a se
 COMMENT ON COLUMN leakwatch.sessions.transaction_warn_source IS 'Where that limit comes from';
 COMMENT ON COLUMN leakwatch.sessions.transaction_terminate IS 'Limit after which a session in a transaction is terminated; NULL: off';
 COMMENT ON COLUMN leakwatch.sessions.transaction_terminate_source IS 'Where that limit comes from';
-COMMENT ON COLUMN leakwatch.sessions.idle_session_warn IS 'Limit after which a session idle is reported; NULL: off';
+COMMENT ON COLUMN leakwatch.sessions.idle_session_warn IS 'Limit after which an idle session is reported; NULL: off';
 COMMENT ON COLUMN leakwatch.sessions.idle_session_warn_source IS 'Where that limit comes from';
-COMMENT ON COLUMN leakwatch.sessions.idle_session_terminate IS 'Limit after which a session idle is terminated; NULL: off';
+COMMENT ON COLUMN leakwatch.sessions.idle_session_terminate IS 'Limit after which an idle session is terminated; NULL: off';
 COMMENT ON COLUMN leakwatch.sessions.idle_session_terminate_source IS 'Where that limit comes from';
-COMMENT ON COLUMN leakwatch.sessions.session_warn IS 'Limit after which a session connected is reported; NULL: off';
+COMMENT ON COLUMN leakwatch.sessions.session_warn IS 'Limit after which a session is reported, from when it connected; NULL: off';
 COMMENT ON COLUMN leakwatch.sessions.session_warn_source IS 'Where that limit comes from';
-COMMENT ON COLUMN leakwatch.sessions.session_terminate IS 'Limit after which a session connected is terminated; NULL: off';
+COMMENT ON COLUMN leakwatch.sessions.session_terminate IS 'Limit after which a session is terminated, from when it connected; NULL: off';
 COMMENT ON COLUMN leakwatch.sessions.session_terminate_source IS 'Where that limit comes from';
 COMMENT ON COLUMN leakwatch.sessions.protected_by IS 'What would hold back its termination now: superuser, active, application, address, not blocking; NULL: nothing';
 COMMENT ON COLUMN leakwatch.sessions.next_action IS 'What happens to it next if it goes on like this: warn, would_terminate or terminate; NULL: nothing';
@@ -379,7 +379,7 @@ COMMENT ON COLUMN leakwatch.status.held_not_blocking IS 'Terminations held back 
 COMMENT ON COLUMN leakwatch.status.held_brake IS 'Terminations held back by leakwatch.max_terminations_per_minute';
 COMMENT ON COLUMN leakwatch.status.spared IS 'Terminations called off by the last look: the session had gone on';
 COMMENT ON COLUMN leakwatch.status.failed IS 'Terminations whose signal could not be sent';
-COMMENT ON COLUMN leakwatch.status.clock_jumps IS 'Jumps of the wall clock noticed, which count for no sessions age';
+COMMENT ON COLUMN leakwatch.status.clock_jumps IS 'Jumps of the wall clock noticed, which count for no session''s age';
 COMMENT ON COLUMN leakwatch.status.last_error_of IS 'Which worker had the last error: watcher or recorder';
 COMMENT ON COLUMN leakwatch.status.last_error IS 'The last error';
 COMMENT ON COLUMN leakwatch.status.last_error_at IS 'When that was';

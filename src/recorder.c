@@ -136,7 +136,7 @@ static const char upsert_sql[] =
 "  action = EXCLUDED.action, outcome = EXCLUDED.outcome,"
 "  outcome_detail = EXCLUDED.outcome_detail,"
 "  blocked_sessions = GREATEST(i.blocked_sessions, EXCLUDED.blocked_sessions),"
-"  xmin_age = GREATEST(i.xmin_age, EXCLUDED.xmin_age)";
+"  xmin_age = GREATEST(i.xmin_age, EXCLUDED.xmin_age), query = EXCLUDED.query";
 
 /*
  * Rows still open whose incidents ($2 to $5) are not: of before this start of
@@ -656,7 +656,7 @@ give_up_without_extension(void)
 		housekeeping_done();
 		proc_exit(0);
 	}
-	give_up(ERRCODE_UNDEFINED_OBJECT, "extension \"leakwatch\" has not been created there");
+	give_up(ERRCODE_UNDEFINED_OBJECT, "extension \"leakwatch\" has not been created");
 }
 
 static void

@@ -393,7 +393,8 @@ leakwatch_status(PG_FUNCTION_ARGS)
 	if (watcher.pid == 0)
 		add_text(&row, "the watcher is not running", -1);
 	else if (recorder.condition[0] != '\0')
-		add_text(&row, psprintf("incidents are not recorded: %s", recorder.condition), -1);
+		add_text(&row, psprintf("incidents are not recorded in database \"%s\": %s",
+								 guc_database, recorder.condition), -1);
 	else
 		add_text(&row, "ok", -1);
 

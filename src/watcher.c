@@ -408,6 +408,13 @@ follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 			incident_edited(index, false);
 		}
 
+		if (!guc_capture_query && incident->text.query[0] != '\0')
+		{
+			incident_edit(index)->text.query[0] = '\0';
+			incident_edited(index, true);
+			recorder_has_news = true;
+		}
+
 		/* what has been decided keeps the limit that it was decided by */
 		if (incident->action < ACTION_WOULD_TERMINATE &&
 			(incident->warn_limit != policy->value[POLICY_WARN(kind)] ||
