@@ -81,12 +81,12 @@ install()
 # Sets version: of the newest PostgreSQL server here, or else of this Debian's.
 find_postgresql()
 {
-	version=$(find /usr/lib/postgresql -path '*/bin/postgres' 2>/dev/null |
-		sed 's|/usr/lib/postgresql/\([0-9]*\)/.*|\1|' | sort -n | tail -n 1)
+	version=$( (cd /usr/lib/postgresql 2>/dev/null && ls -d [0-9]*/bin/postgres) 2>/dev/null |
+		cut -d / -f 1 | sort -n | tail -n 1) || true
 	if [ -z "$version" ]; then
 		apt_update
-		version=$(apt-cache show postgresql |
-			sed -n 's/^Depends: .*postgresql-\([0-9]\+\).*/\1/p' | head -n 1)
+		version=$(apt-cache show --no-all-versions postgresql |
+			sed -n 's/^Depends: .*postgresql-\([0-9]\+\).*/\1/p')
 	fi
 	[ -n "$version" ] || fail "found no PostgreSQL, neither here nor in Debian's archive"
 }
