@@ -1,14 +1,14 @@
 # What the commands in this directory share.  Source it; it sets
 #
 #   top      the project
-#   work     a temporary directory, removed at the end
-#   version  of PostgreSQL
+#   work     a temporary directory, removed at the end (make_work_directory)
+#   version  of PostgreSQL (find_postgresql)
 #   bindir   programs of a private copy of the PostgreSQL server, in $work,
 #            with leakwatch built from the tree and installed (private_server)
 #
 # Nothing is installed into the system but Debian packages that are missing,
-# and no existing cluster is touched: PostgreSQL finds all its files relative
-# to its programs, so a copy of them is a server of its own.
+# and no cluster is touched or made: PostgreSQL finds all its files relative to
+# its programs, so a copy of them is a server of its own.
 #
 # shellcheck shell=bash
 set -euo pipefail
@@ -16,7 +16,7 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=
 version=
-export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+export LC_ALL=C.UTF-8
 
 progress()
 {
@@ -34,9 +34,9 @@ as_root()
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
 	elif command -v sudo >/dev/null; then
-		sudo -E "$@"
+		sudo "$@"
 	else
-		fail "packages are missing ($*): run this as root, or install sudo"
+		fail "packages are missing: run this as root, or install sudo ($*)"
 	fi
 }
 
@@ -50,64 +50,7 @@ as_server_user()
 	fi
 }
 
-is_installed()
-{
-	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
-}
-
-updated=
-apt_update()
-{
-	[ -n "$updated" ] || as_root apt-get update -qq
-	updated=yes
-}
-
-# install PACKAGE...: those that are missing
-install()
-{
-	local package missing=()
-
-	for package; do
-		is_installed "$package" || missing+=("$package")
-	done
-	[ ${#missing[@]} -gt 0 ] || return 0
-
-	progress "installing ${missing[*]}"
-	apt_update
-	as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1 ||
-		{ cat "$work/apt.log" >&2; fail "could not install ${missing[*]}"; }
-}
-
-# Sets version: of the newest PostgreSQL server here, or else of this Debian's.
-find_postgresql()
-{
-	version=$( (cd /usr/lib/postgresql 2>/dev/null && ls -d [0-9]*/bin/postgres) 2>/dev/null |
-		cut -d / -f 1 | sort -n | tail -n 1) || true
-	if [ -z "$version" ]; then
-		apt_update
-		version=$(apt-cache show --no-all-versions postgresql |
-			sed -n 's/^Depends: .*postgresql-\([0-9]\+\).*/\1/p')
-	fi
-	[ -n "$version" ] || fail "found no PostgreSQL, neither here nor in Debian's archive"
-}
-
-# Debian's server package creates and starts a cluster when it is installed,
-# unless this says no; it does so only while we install.
-no_cluster=/etc/postgresql-common/createcluster.d/leakwatch.conf
-
-# install_postgresql: the server and what building for it needs
-install_postgresql()
-{
-	find_postgresql
-	if ! is_installed "postgresql-$version"; then
-		as_root mkdir -p "$(dirname $no_cluster)"
-		echo 'create_main_cluster = false' | as_root tee $no_cluster >/dev/null
-	fi
-	install make gcc libc6-dev procps "postgresql-$version" "postgresql-server-dev-$version"
-	[ ! -e $no_cluster ] || as_root rm -f $no_cluster
-}
-
-# What a test that was cut off may have left running in $work.
+# Servers that a command which was cut off has left running: immediate shutdown.
 stop_servers()
 {
 	local file pid
@@ -115,7 +58,7 @@ stop_servers()
 	find "$work" -name postmaster.pid 2>/dev/null | while read -r file; do
 		pid=$(head -n 1 "$file")
 		kill -QUIT "$pid" 2>/dev/null || continue
-		for _ in $(seq 100); do
+		for _ in {1..50}; do
 			kill -0 "$pid" 2>/dev/null || break
 			sleep 0.1
 		done
@@ -126,24 +69,95 @@ cleanup()
 {
 	local status=$?
 
-	trap - EXIT INT TERM
-	if [ -n "$work" ]; then
-		stop_servers
-		rm -rf "$work"
-	fi
-	[ ! -e $no_cluster ] || as_root rm -f $no_cluster
+	trap - EXIT
+	trap '' INT TERM
+	allow_new_cluster
+	stop_servers
+	rm -rf "$work"
 	exit $status
 }
 
-# make_work_directory: sets work, and sees to it that it goes
 make_work_directory()
 {
-	work=$(mktemp -d /tmp/leakwatch.XXXXXX)
 	trap cleanup EXIT
-	trap 'exit 130' INT TERM
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	work=$(mktemp -d "${TMPDIR:-/tmp}/leakwatch.XXXXXX")
 	chmod 755 "$work"
-	mkdir "$work/tmp"
+
+	# for sockets and the like, so that they go with the rest
 	export TMPDIR=$work/tmp
+	mkdir -m 1777 "$TMPDIR"
+}
+
+# A newly installed server package creates a cluster and starts it, but not
+# while this file is there.
+no_cluster=/etc/postgresql-common/createcluster.d/leakwatch.conf
+
+prevent_new_cluster()
+{
+	as_root mkdir -p "$(dirname $no_cluster)"
+	echo 'create_main_cluster = false' | as_root tee $no_cluster >/dev/null
+}
+
+allow_new_cluster()
+{
+	[ ! -e $no_cluster ] || as_root rm -f $no_cluster
+}
+
+updated=
+update_package_lists()
+{
+	[ -z "$updated" ] || return 0
+	progress "updating the package lists"
+	as_root apt-get update -qq || fail "could not update the package lists"
+	updated=yes
+}
+
+# install_packages PACKAGE...: those that are missing
+install_packages()
+{
+	local package missing=()
+
+	for package; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	update_package_lists
+	progress "installing ${missing[*]}"
+	prevent_new_cluster
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+		</dev/null >"$work/apt.log" 2>&1 ||
+		{ cat "$work/apt.log" >&2; fail "could not install ${missing[*]}"; }
+	allow_new_cluster
+}
+
+# Sets version: the newest PostgreSQL server here, or else the one of Debian.
+find_postgresql()
+{
+	local program
+
+	version=$(for program in /usr/lib/postgresql/*/bin/postgres; do
+		[ ! -e "$program" ] || echo "$program"
+	done | cut -d / -f 5 | sort -n | tail -n 1)
+	if [ "${version:-0}" -lt 15 ]; then
+		update_package_lists
+		version=$(apt-cache show postgresql |
+			sed -n 's/^Depends: .*postgresql-\([0-9]\+\).*/\1/p' | sort -n | tail -n 1)
+	fi
+	[ "${version:-0}" -ge 15 ] || fail "found no PostgreSQL from 15 on, neither here nor in Debian's archive"
+}
+
+# copy_tree DIRECTORY: the sources, without what builds and tests leave there
+copy_tree()
+{
+	mkdir "$1"
+	tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' \
+		--exclude=./tmp_check --exclude=./tmp_check_iso --exclude=./results . |
+		tar -C "$1" -xf - --no-same-owner
 }
 
 # private_server [PACKAGE...]: install what is missing, these packages
@@ -153,8 +167,8 @@ private_server()
 	local libdir sharedir
 
 	make_work_directory
-	install_postgresql
-	[ $# = 0 ] || install "$@"
+	find_postgresql
+	install_packages make gcc libc6-dev "postgresql-$version" "postgresql-server-dev-$version" "$@"
 
 	progress "copying the PostgreSQL $version server to $work"
 	libdir=/usr/lib/postgresql/$version
@@ -167,8 +181,7 @@ private_server()
 	bindir=$work$libdir/bin
 
 	progress "building leakwatch"
-	mkdir "$work/build"
-	tar -C "$top" -cf - --exclude=.git --exclude='*.o' --exclude='*.so' . | tar -C "$work/build" -xf - --no-same-owner
+	copy_tree "$work/build"
 	make -s -C "$work/build" -j"$(nproc)" PG_CONFIG="$bindir/pg_config" with_llvm=no COPT=-Werror all install \
 		>"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; fail "could not build leakwatch"; }
 
