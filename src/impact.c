@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "impact.h"
 #include "nodes/bitmapset.h"
+#include "session.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -107,23 +108,22 @@ impact_survey(void)
 	for (uint32 i = 0; i < procs->allProcCount; i++)
 	{
 		volatile PGPROC *proc = &procs->allProcs[i];
+		int			slot = compat_proc_slot(unvolatize(PGPROC *, proc));
 		int			pid = proc->pid;
-		int			slot;
+		TransactionId xid;
+		TransactionId xmin;
 
-		if (pid == 0)
+		/* until 16 an ended backend leaves its pid and its slot behind here */
+		if (pid == 0 || slot < 0 || session_pid(slot) != pid)
 			continue;
-		slot = compat_proc_slot(unvolatize(PGPROC *, proc));
-		if (slot >= 0)
-		{
-			TransactionId xid = proc->xid;
-			TransactionId xmin = proc->xmin;
 
-			seen[slot].pid = pid;
-			seen[slot].horizon = xmin;
-			if (!TransactionIdIsValid(xmin) ||
-				(TransactionIdIsValid(xid) && TransactionIdPrecedes(xid, xmin)))
-				seen[slot].horizon = xid;
-		}
+		xid = proc->xid;
+		xmin = proc->xmin;
+		seen[slot].pid = pid;
+		seen[slot].horizon = xmin;
+		if (!TransactionIdIsValid(xmin) ||
+			(TransactionIdIsValid(xid) && TransactionIdPrecedes(xid, xmin)))
+			seen[slot].horizon = xid;
 
 		if ((proc->wait_event_info & 0xFF000000) == PG_WAIT_LOCK)
 		{

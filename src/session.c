@@ -55,6 +55,13 @@ session_state(BackendState state)
 	}
 }
 
+/* The pid of whatever process has the slot, 0 for none. */
+int
+session_pid(int slot)
+{
+	return status_entry(slot)->st_procpid;
+}
+
 /*
  * Changes whenever anything in the entry does, and is odd while it does.  As
  * long as it is the version of a session read before, so is the session.

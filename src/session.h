@@ -33,6 +33,7 @@ typedef struct SessionNames
 	bool		superuser;		/* true also when that could not be found out */
 } SessionNames;
 
+extern int	session_pid(int slot);
 extern int	session_version(int slot);
 extern bool session_read(int slot, Session *session);
 extern bool session_read_text(const Session *session, SessionText *text);

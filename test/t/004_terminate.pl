@@ -180,6 +180,14 @@ is($incident->{outcome_detail},
 is($incident->{terminate_limit}, '00:00:00.3', 'enforce: as an interval too');
 is(scalar log_of($node, $session), 2, 'enforce: said once');
 
+# what it was told is not told to who has its slot next
+my @next = map { session($node) } 1 .. 5;
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($_->{pid}, 60000)")
+  foreach @next;
+my @told = map { $_->quit('SELECT 1;') } @next;
+is(scalar(grep { /FATAL/ && !/leakwatch/ } @told),
+	5, 'enforce: its successors are not told so');
+
 # a terminate limit below the warn limit: one message tells of both
 $session = doomed(warn => '1h');
 terminated($session);
@@ -219,17 +227,15 @@ like(
 # each of the other kinds
 foreach my $other (grep { $_ ne $kind } KINDS)
 {
+	# a transaction that runs a statement would be spared
 	$session = leak(
-		$node, $other,
-		warn => '100ms',
-		terminate => '300ms',
-		set => { mode => 'enforce' });
-	if ($other eq 'transaction')
-	{
-		# not while it runs a statement
-		$node->safe_psql('postgres',
-			"SELECT pg_cancel_backend($session->{pid})");
-	}
+		$node,
+		$other eq 'transaction' ? $kind : $other,
+		set => {
+			"${other}_warn" => '100ms',
+			"${other}_terminate" => '300ms',
+			mode => 'enforce'
+		});
 	terminated($session);
 	like(
 		$session->quit('SELECT 1;'),
@@ -299,7 +305,7 @@ my @addresses = ('127.0.0.1');
 }
 foreach my $address (@addresses)
 {
-	my $bits = $address eq '::1' ? 128 : 32;
+	my $bits = $address =~ /:/ ? 128 : 32;
 
 	configure($node, protected_addresses => "10.0.0.0/8, $address/$bits");
 	count_from_here();
