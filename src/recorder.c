@@ -520,7 +520,9 @@ write_pending(void)
 		if (!write_rows(&rows[i], Min(BATCH_ROWS, nrows - i)))
 			return false;
 	}
-	if (refused_rows == 0)
+
+	/* a row may have been refused, or the table be another than before */
+	if (incident_pending_count() == 0)
 		incident_all_written(up_to);
 	return true;
 }

@@ -129,7 +129,6 @@ static TimestampTz now;
 static int64 monotonic;
 static TimestampTz previous_scan = 0;
 static List *worklist = NIL;
-static bool recorder_has_news = false;
 
 /* Of the name look-up. */
 static int64 names_retry_at = 0;
@@ -252,7 +251,6 @@ close_incident(Seat *seat, LeakKind kind, IncidentOutcome outcome, TimestampTz e
 	incident_edited(index, true);
 
 	seat->incident[kind] = -1;
-	recorder_has_news = true;
 	/* with a detail it was not the session that did it */
 	if (outcome == OUTCOME_FINISHED && detail == NULL)
 		control_count(COUNT_FINISHED, 1);
@@ -412,7 +410,6 @@ follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 		{
 			incident_edit(index)->text.query[0] = '\0';
 			incident_edited(index, true);
-			recorder_has_news = true;
 		}
 
 		/* what has been decided keeps the limit that it was decided by */
@@ -425,7 +422,6 @@ follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 			edit->warn_limit = policy->value[POLICY_WARN(kind)];
 			edit->terminate_limit = policy->value[POLICY_TERMINATE(kind)];
 			incident_edited(index, true);
-			recorder_has_news = true;
 		}
 	}
 
@@ -704,7 +700,6 @@ refresh_impact(void)
 												impact.blocked_sessions);
 			edit->impact.xmin_age = Max(edit->impact.xmin_age, impact.xmin_age);
 			incident_edited(index, record);
-			recorder_has_news |= record;
 		}
 	}
 }
@@ -760,10 +755,7 @@ open_incidents(Work *work)
 			work->unrecorded = incident;
 		}
 		else
-		{
 			seat->unrecorded &= ~KIND_BIT(kind);
-			recorder_has_news = true;
-		}
 
 		if (!reported)
 		{
@@ -847,7 +839,6 @@ note_decision(int index, IncidentAction action, const SlotReason *reason)
 	if (action == ACTION_TERMINATED)
 		report_limit(reason, incident->outcome_detail, INCIDENT_DETAIL_SIZE);
 	incident_edited(index, true);
-	recorder_has_news = true;
 }
 
 /* A session is over a terminate limit: decide and act. */
@@ -949,7 +940,6 @@ remind(Seat *seat, LeakKind kind)
 	edit->warned_at = now;
 	edit->last_seen_at = now;
 	incident_edited(index, true);
-	recorder_has_news = true;
 	be_due(seat, remind_at(edit));
 }
 
@@ -1128,9 +1118,8 @@ tend_recorder(void)
 
 		if (GetBackgroundWorkerPid(recorder_handle, &pid) != BGWH_STOPPED)
 		{
-			if (recorder_has_news)
+			if (work)
 				actor_wake(RECORDER);
-			recorder_has_news = false;
 			return;
 		}
 		pfree(recorder_handle);
@@ -1151,7 +1140,6 @@ tend_recorder(void)
 		actor_wake(RECORDER);
 	else
 		start_recorder();
-	recorder_has_news = false;
 }
 
 /* ---------- the process ---------- */

@@ -6,9 +6,9 @@ use warnings FATAL => 'all';
 use LeakwatchTest;
 use Test::More;
 
-my $node = new_node('outcomes');
+# few connections, so that the slots of ended sessions are soon taken again
+my $node = new_node('outcomes', 'max_connections = 20');
 my $kind = 'idle_in_transaction';
-my $before;
 
 # Wait until no incident of these sessions is open any more, and recorded so.
 sub wait_for_end
@@ -39,38 +39,32 @@ sub outcome_is
 # What sessions and others do
 #
 my @ends = (
-	[ 'COMMIT', 'finished', undef, sub { $_[0]->query('COMMIT') } ],
-	[ 'ROLLBACK', 'finished', undef, sub { $_[0]->query('ROLLBACK') } ],
+	[ 'COMMIT', 'finished', sub { $_[0]->query('COMMIT') } ],
+	[ 'ROLLBACK', 'finished', sub { $_[0]->query('ROLLBACK') } ],
 	[
-		'a further statement', 'finished',
-		undef, sub { $_[0]->begin('SELECT pg_sleep(600)') }
+		'a further statement',
+		'finished', sub { $_[0]->begin('SELECT pg_sleep(600)') }
 	],
 	[
-		'COMMIT and disconnection', 'finished',
-		undef, sub { $_[0]->quit("COMMIT;\n\\q") }
+		'COMMIT and disconnection',
+		'finished', sub { $_[0]->quit("COMMIT;\n\\q") }
 	],
-	[ 'disconnection', 'disconnected', undef, sub { $_[0]->quit } ],
-	[ 'death of the client', 'disconnected', undef, sub { $_[0]->die_now } ],
+	[ 'disconnection', 'disconnected', sub { $_[0]->quit } ],
+	[ 'death of the client', 'disconnected', sub { $_[0]->die_now } ],
 	[
-		'pg_terminate_backend', 'terminated_by_admin',
-		undef, sub { terminate($node, $_[0]) }
+		'pg_terminate_backend',
+		'terminated_by_admin', sub { terminate($node, $_[0]) }
 	]);
-foreach my $end (@ends)
-{
-	my ($what, $outcome, $detail, $do) = @$end;
-
-	$end->[4] = leak($node, $kind, warn => '100ms');
-}
-wait_for_leak($node, $kind, map { $_->[4] } @ends);
-$before = status($node);
-$_->[3]->($_->[4]) foreach @ends;
-wait_until($node,
-	"SELECT NOT EXISTS (SELECT FROM leakwatch.incidents WHERE outcome = 'open' AND detected_at < '$before->{last_scan_at}')"
-);
-outcome_is($_->[4], $kind, @$_[ 1, 2 ], $_->[0]) foreach @ends;
-cmp_ok(status($node)->{finished} - $before->{finished},
-	'>=', 4, 'finished incidents are counted');
-terminate($node, map { $_->[4] } @ends[ 0 .. 2 ]);
+my @ending = map { leak($node, $kind, warn => '100ms') } @ends;
+wait_for_leak($node, $kind, @ending);
+my $before = status($node);
+$ends[$_][2]->($ending[$_]) foreach 0 .. $#ends;
+wait_for_end(@ending);
+outcome_is($ending[$_], $kind, $ends[$_][1], undef, $ends[$_][0])
+  foreach 0 .. $#ends;
+is(status($node)->{finished} - $before->{finished},
+	4, 'finished incidents are counted');
+terminate($node, @ending[ 0 .. 2 ]);
 
 # a session that is over two limits and leaves after its commit: the
 # transaction was finished, the session was not
@@ -125,15 +119,6 @@ $ended->quit('SELECT 1;');
 # The watcher learns only after others have taken the slots how sessions
 # ended.  So that this is what happens, it is stopped meanwhile.
 #
-sub slot_of
-{
-	my ($session) = @_;
-
-	return $session->query(
-		"SELECT split_part(virtualtransaction, '/', 1) FROM pg_locks"
-		  . " WHERE pid = pg_backend_pid() AND locktype = 'virtualxid'");
-}
-
 my @gone = map { leak($node, $kind, warn => '100ms') } 1 .. 5;
 my %slots = map { slot_of($_) => 1 } @gone;
 wait_for_leak($node, $kind, @gone);
@@ -147,9 +132,10 @@ $committed->quit("COMMIT;\n\\q");
 $left->quit;
 # the first to come publishes and leaves, the second publishes and stays
 $_->quit foreach map { session($node, set => { mode => 'observe' }) } 1 .. 10;
-my @successors = map { session($node, set => { mode => 'observe' }) } 1 .. 10;
+my @successors = map { session($node, set => { mode => 'observe' }) } 1 .. 16;
+# autovacuum may have one for a moment
 cmp_ok(scalar(grep { $slots{ slot_of($_) } } @successors),
-	'==', 5, 'all slots of ended sessions are taken again');
+	'>=', 4, 'slots of ended sessions are taken again');
 kill('CONT', $watcher) == 1 or die "could not continue the watcher: $!";
 
 wait_for_end(@gone, $committed, $left);

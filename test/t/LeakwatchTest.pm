@@ -12,8 +12,8 @@ use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(
   new_node configure scan settle wait_until wait_for_incident wait_for_leak
-  wait_age rows leaks incident status policy session leak terminate log_entries log_of
-  KINDS);
+  wait_age rows leaks incident status policy session leak terminate slot_of
+  log_entries log_of KINDS);
 
 use constant KINDS => qw(idle_in_transaction aborted_transaction transaction
   idle_session session);
@@ -238,6 +238,16 @@ sub terminate
 		  . ']) AS pid');
 	$_->quit('SELECT 1;') foreach @sessions;
 	return;
+}
+
+# The backend slot that a session has, which others had before.
+sub slot_of
+{
+	my ($session) = @_;
+
+	return $session->query(
+		"SELECT split_part(virtualtransaction, '/', 1) FROM pg_locks"
+		  . " WHERE pid = pg_backend_pid() AND locktype = 'virtualxid'");
 }
 
 # The server log, each message as a hash of pid, sqlstate, severity, message
