@@ -111,6 +111,10 @@ note_jump(int64 jump, TimestampTz now, int64 elapsed)
 	change_end(&shared_clock->changes);
 	pg_atomic_write_u32(&shared_clock->jumped, 1);
 	control_count(COUNT_CLOCK_JUMPS, 1);
+
+	ereport(LOG,
+			(errmsg("the system clock has jumped by " INT64_FORMAT " ms", jump / 1000),
+			 errdetail("leakwatch counts this time for no session's age.")));
 }
 
 /*

@@ -1,0 +1,142 @@
+# Shows that only client sessions are judged: under the strictest policy every
+# other process lives on, and a client session does not.
+use strict;
+use warnings FATAL => 'all';
+
+use LeakwatchTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('innocent');
+$node->init(allows_streaming => 'logical');
+$node->append_conf('postgresql.conf', <<'EOC');
+shared_preload_libraries = 'leakwatch'
+max_worker_processes = 16
+log_line_prefix = '%m [%p] %e '
+EOC
+$node->start;
+$node->safe_psql('postgres', <<'EOC');
+CREATE EXTENSION leakwatch;
+CREATE ROLE app LOGIN;
+CREATE DATABASE copy;
+CREATE TABLE stock (item int PRIMARY KEY);
+CREATE PUBLICATION everything FOR TABLE stock;
+SELECT pg_create_logical_replication_slot('copy', 'pgoutput');
+EOC
+my $connection = 'port=' . $node->port . ' host=' . $node->host . ' dbname=postgres';
+$node->safe_psql('copy', <<"EOC");
+CREATE TABLE stock (item int PRIMARY KEY);
+CREATE SUBSCRIPTION copy CONNECTION '$connection' PUBLICATION everything
+	WITH (create_slot = false, slot_name = 'copy');
+EOC
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+
+# The session that starts the parallel worker is spared, for its worker's sake.
+my $version = $node->safe_psql('postgres', 'SHOW server_version_num');
+my $always = $version >= 160000 ? 'debug_parallel_query' : 'force_parallel_mode';
+my $leader = session($node, user => undef, set => { mode => 'off' });
+$leader->query("SET $always = on");
+$leader->begin('SELECT pg_sleep(600)');
+
+# Names differ between the versions: what is looked for are patterns.  The
+# watcher is among them as a background worker that shows itself idle for ever.
+my @others = (
+	'walsender', 'logical replication%worker', 'parallel worker',
+	'autovacuum launcher', 'checkpointer', 'leakwatch watcher');
+my $patterns = join(', ', map { "('$_')" } @others);
+$node->poll_query_until('postgres', <<"EOC")
+SELECT bool_and(EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE pattern))
+	AND (SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'walsender')
+FROM (VALUES $patterns) AS p (pattern)
+EOC
+  or die 'not all processes are there: '
+  . $node->safe_psql('postgres',
+	'SELECT string_agg(backend_type, $$, $$) FROM pg_stat_activity');
+
+# The recorder comes and goes, and so do workers of autovacuum.
+my $list = <<'EOC';
+SELECT string_agg(backend_type || ' ' || pid, ', ' ORDER BY backend_type, pid)
+FROM pg_stat_activity
+WHERE backend_type NOT IN ('client backend', 'autovacuum worker', 'leakwatch recorder')
+EOC
+my $before = $node->safe_psql('postgres', $list);
+note $before;
+
+# Whoever looks on is exempt.
+my $strictest = "leakwatch.mode = 'enforce'\n"
+  . join('', map { "leakwatch.${_}_warn = 10\nleakwatch.${_}_terminate = 10\n" } KINDS)
+  . <<'EOC';
+leakwatch.terminate_superusers = on
+leakwatch.terminate_active = on
+leakwatch.protected_applications = ''
+leakwatch.protected_addresses = ''
+leakwatch.max_terminations_per_minute = 0
+EOC
+$node->safe_psql('postgres',
+	'ALTER ROLE CURRENT_USER SET leakwatch.mode = off');
+$node->wait_for_catchup($standby);
+foreach my $server ($node, $standby)
+{
+	$server->append_conf('postgresql.conf', $strictest);
+	$server->reload;
+	$server->poll_query_until('postgres', <<'EOC') or die 'policy not in force';
+SELECT session_terminate = '10 ms' FROM leakwatch.sessions WHERE pid = pg_backend_pid()
+EOC
+}
+
+#
+# A client session ends, by the same policy
+#
+foreach my $server ($node, $standby)
+{
+	my $name = $server->name;
+	my ($out, $err);
+
+	$server->psql(
+		'postgres', 'SELECT pg_sleep(600)',
+		stderr => \$err,
+		extra_params => [ '-U', 'app' ]);
+	like(
+		$err,
+		qr/DETAIL:  leakwatch terminated the session because/,
+		"$name: a client session is terminated, and told why");
+	like($server->safe_psql('postgres', 'SELECT terminated FROM leakwatch.status'),
+		qr/^[1-9]/, "$name: and counted");
+}
+
+# the policy has been in force for far longer than its limits by now
+foreach (1 .. 5)
+{
+	scan($_) foreach ($node, $standby);
+}
+is($node->safe_psql('postgres', $list), $before, 'all others are still there');
+is( $node->safe_psql(
+		'postgres',
+		"SELECT count(*) FROM leakwatch.sessions WHERE pid IN"
+		  . " (SELECT pid FROM pg_stat_activity WHERE backend_type <> 'client backend')"
+	),
+	0,
+	'none of them is a session to be judged');
+settle($node);
+is( $node->safe_psql(
+		'postgres',
+		"SELECT count(*) FROM leakwatch.incidents WHERE usename IS DISTINCT FROM 'app'"
+	),
+	0,
+	'no incident is of anybody but the client');
+
+$node->safe_psql('postgres', 'INSERT INTO stock VALUES (1)');
+$node->poll_query_until('copy', 'SELECT count(*) = 1 FROM stock')
+  or die 'logical replication has stopped';
+$node->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM stock'),
+	1, 'replication goes on, logical and physical');
+
+$leader->die_now;
+$node->stop;
+$standby->stop;
+done_testing();
