@@ -173,13 +173,6 @@ incident_attach(void (*adopt) (int index, const Incident *incident))
 	pg_atomic_write_u32(&incidents->open, open);
 }
 
-/* Is there room for one more, if need be that of an ended one? */
-bool
-incident_has_room(void)
-{
-	return nfree > 0 || nended > 0;
-}
-
 /* Free the entries of ended incidents that the recorder has written. */
 void
 incident_reclaim(void)
@@ -194,6 +187,14 @@ incident_reclaim(void)
 	}
 }
 
+/* Is there room for one more without dropping what is not written yet? */
+bool
+incident_has_room(void)
+{
+	incident_reclaim();
+	return nfree > 0;
+}
+
 /*
  * Keep a new incident.  Returns its index, or -1 when every entry is taken by
  * an open one.
@@ -204,15 +205,16 @@ incident_open(const Incident *incident)
 	int			index;
 	Entry	   *entry;
 
-	if (nfree == 0)
-		incident_reclaim();
-	if (nfree == 0 && nended > 0)
+	if (!incident_has_room())
 	{
+		if (nended == 0)
+			return -1;
 		release(pop_ended());
 		control_count(COUNT_DROPPED, 1);
+
+		/* its row, if it has one, is to be closed */
+		housekeeping_request();
 	}
-	if (nfree == 0)
-		return -1;
 
 	index = free_entries[--nfree];
 	entry = &incidents->entries[index];

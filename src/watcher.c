@@ -92,6 +92,7 @@ typedef struct Seat
 	Session		session;		/* pid 0: nobody was there */
 	int			incident[NUM_KINDS];	/* index, or -1 */
 	uint32		unrecorded;		/* kinds reported that there was no room for */
+	bool		signalled;		/* we have told it to end */
 } Seat;
 
 /* A session that this scan has something to do about. */
@@ -267,18 +268,6 @@ has_incidents(const Seat *seat)
 	return false;
 }
 
-static bool
-was_signalled(const Seat *seat)
-{
-	for (int kind = 0; kind < NUM_KINDS; kind++)
-	{
-		if (seat->incident[kind] >= 0 &&
-			incident_peek(seat->incident[kind])->action == ACTION_TERMINATED)
-			return true;
-	}
-	return false;
-}
-
 /* How a session ended, from the SQLSTATE of its FATAL. */
 static IncidentOutcome
 outcome_of_end(int sqlerrcode, bool signalled, char *detail, Size size)
@@ -333,12 +322,11 @@ vacate(Seat *seat)
 	{
 		char		detail[INCIDENT_DETAIL_SIZE];
 		SlotEnd		end;
-		bool		signalled = was_signalled(seat);
 		IncidentOutcome outcome;
 
 		if (!slot_end(session, &end))
 			memset(&end, 0, sizeof(end));
-		outcome = outcome_of_end(end.sqlerrcode, signalled, detail, sizeof(detail));
+		outcome = outcome_of_end(end.sqlerrcode, seat->signalled, detail, sizeof(detail));
 
 		for (int kind = 0; kind < NUM_KINDS; kind++)
 		{
@@ -348,7 +336,7 @@ vacate(Seat *seat)
 				continue;
 
 			/* what a scan would have seen, had one come before the end */
-			if (!signalled && clock != SINCE_BACKEND &&
+			if (!seat->signalled && clock != SINCE_BACKEND &&
 				end.went_on_at > session->since[clock])
 				close_incident(seat, kind, OUTCOME_FINISHED, end.went_on_at, NULL);
 			else
@@ -359,6 +347,7 @@ vacate(Seat *seat)
 	}
 	seat->session.pid = 0;
 	seat->unrecorded = 0;
+	seat->signalled = false;
 	nsessions--;
 }
 
@@ -367,8 +356,6 @@ static void
 follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 				 const Verdict *verdict)
 {
-	bool		signalled = was_signalled(seat);
-
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
 		int			index = seat->incident[kind];
@@ -380,7 +367,7 @@ follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 		incident = incident_peek(index);
 
 		/* a signal on its way ends it, whatever the session does until then */
-		if (!signalled)
+		if (!seat->signalled)
 		{
 			if (incident->session.since[clock] != session->since[clock] ||
 				!(verdict_applies(session) & KIND_BIT(kind)))
@@ -464,7 +451,7 @@ needs_decision(const Seat *seat, const Policy *policy, const Verdict *verdict)
 {
 	int			index;
 
-	if (verdict->terminate == 0 || was_signalled(seat))
+	if (verdict->terminate == 0 || seat->signalled)
 		return false;
 	index = decision_incident(seat, verdict_first_kind(verdict->terminate));
 	return index < 0 || policy->value[POLICY_MODE] == MODE_ENFORCE ||
@@ -536,7 +523,7 @@ judge(Seat *seat, Glance *glance, Session *session)
 	/* what is still to be decided or recorded is looked at in every scan */
 	decide = needs_decision(seat, &policy, &verdict);
 	if (decide || seat->unrecorded != 0)
-		glance->due = now;
+		glance->version = NO_VERSION;
 
 	if (opens != 0 || reminds != 0 || decide)
 	{
@@ -707,6 +694,12 @@ refresh_impact(void)
 /* ---------- acting on the worklist ---------- */
 
 static void
+judge_again(const Seat *seat)
+{
+	glances[seat->session.slot].version = NO_VERSION;
+}
+
+static void
 be_due(const Seat *seat, TimestampTz at)
 {
 	Glance	   *glance = &glances[seat->session.slot];
@@ -714,13 +707,37 @@ be_due(const Seat *seat, TimestampTz at)
 	glance->due = Min(glance->due, at);
 }
 
+/* An incident of this kind, as it is when it is found. */
+static Incident *
+new_incident(const Work *work, LeakKind kind)
+{
+	const Session *session = &work->seat->session;
+	Incident   *incident = palloc0(sizeof(Incident));
+
+	incident->kind = kind;
+	incident->session = *session;
+	incident->names = work->names;
+	incident->text = work->text;
+	if (!guc_capture_query)
+		incident->text.query[0] = '\0';
+	incident->gained = session->gained[verdict_clock(kind)];
+	incident->detected_at = now;
+	incident->last_seen_at = now;
+	incident->warned_at = now;
+	incident->warn_limit = work->policy.value[POLICY_WARN(kind)];
+	incident->terminate_limit = work->policy.value[POLICY_TERMINATE(kind)];
+	incident->action = ACTION_WARNED;
+	impact_of(session, &incident->impact);
+	incident->blocked_now = incident->impact.blocked_sessions;
+	incident->outcome = OUTCOME_OPEN;
+	return incident;
+}
+
 static void
 open_incidents(Work *work)
 {
 	Seat	   *seat = work->seat;
-	Impact		impact;
 
-	impact_of(&seat->session, &impact);
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
 		bool		reported = (seat->unrecorded & KIND_BIT(kind)) != 0;
@@ -729,29 +746,12 @@ open_incidents(Work *work)
 		if (!(work->opens & KIND_BIT(kind)))
 			continue;
 
-		incident = palloc0(sizeof(Incident));
-		incident->kind = kind;
-		incident->session = seat->session;
-		incident->names = work->names;
-		incident->text = work->text;
-		if (!guc_capture_query)
-			incident->text.query[0] = '\0';
-		incident->gained = seat->session.gained[verdict_clock(kind)];
-		incident->detected_at = now;
-		incident->last_seen_at = now;
-		incident->warned_at = now;
-		incident->warn_limit = work->policy.value[POLICY_WARN(kind)];
-		incident->terminate_limit = work->policy.value[POLICY_TERMINATE(kind)];
-		incident->action = ACTION_WARNED;
-		incident->impact = impact;
-		incident->blocked_now = impact.blocked_sessions;
-		incident->outcome = OUTCOME_OPEN;
-
+		incident = new_incident(work, kind);
 		seat->incident[kind] = incident_open(incident);
 		if (seat->incident[kind] < 0)
 		{
 			seat->unrecorded |= KIND_BIT(kind);
-			be_due(seat, now);
+			judge_again(seat);
 			work->unrecorded = incident;
 		}
 		else
@@ -849,7 +849,11 @@ decide_termination(Work *work)
 	LeakKind	kind = verdict_first_kind(work->verdict.terminate);
 	int			index = decision_incident(seat, kind);
 
+	/* one that there is no room for is told of all the same */
 	work->decided_on = index;
+	if (index < 0 && work->unrecorded == NULL)
+		work->unrecorded = new_incident(work, kind);
+
 	work->reason.backend_start = seat->session.since[SINCE_BACKEND];
 	work->reason.kind = kind;
 	work->reason.age = verdict_age(&seat->session, verdict_clock(kind), now);
@@ -879,6 +883,7 @@ decide_termination(Work *work)
 	switch (enforce_terminate(&seat->session, &work->reason))
 	{
 		case ENFORCE_SIGNALLED:
+			seat->signalled = true;
 			note_decision(index, ACTION_TERMINATED, &work->reason);
 			work->decided = MESSAGE_TERMINATED;
 			control_count(COUNT_TERMINATED, 1);
@@ -910,16 +915,15 @@ act(Work *work)
 	{
 		if (!has_incidents(seat))
 			slot_unwatch(seat->session.slot);
-		/* it has changed and so will be judged anew */
 		work->reminds = 0;
-		glances[seat->session.slot].version = NO_VERSION;
+		judge_again(seat);
 		return;
 	}
 
 	look_up_names(&seat->session, &work->names);
 	if (work->opens != 0)
 		open_incidents(work);
-	if (work->verdict.terminate != 0 && !was_signalled(seat))
+	if (work->verdict.terminate != 0 && !seat->signalled)
 		decide_termination(work);
 }
 
@@ -1162,6 +1166,7 @@ adopt(int index, const Incident *incident)
 		nsessions++;
 	seat->session = incident->session;
 	seat->incident[incident->kind] = index;
+	seat->signalled |= incident->action == ACTION_TERMINATED;
 }
 
 static void

@@ -1,0 +1,72 @@
+# Shows what happens when there is no room for more incidents: they are found,
+# warned about once and terminated all the same, and counted as not recorded.
+use strict;
+use warnings FATAL => 'all';
+
+use LeakwatchTest;
+use Test::More;
+
+my $kind = 'idle_in_transaction';
+my $node = new_node('room', 'leakwatch.max_incidents = 8');
+
+sub leaky
+{
+	my ($count, %args) = @_;
+
+	return map { leak($node, $kind, warn => '100ms', %args) } (1 .. $count);
+}
+
+sub warnings_about
+{
+	my (@sessions) = @_;
+	my %pids = map { $_->{pid} => 1 } @sessions;
+
+	return scalar grep {
+		$_->{message} =~ /session with PID (\d+) has been/ && $pids{$1}
+	} log_entries($node);
+}
+
+my @all = leaky(12);
+wait_until($node, 'SELECT reported = 12 FROM leakwatch.status');
+scan($node) foreach (1 .. 5);
+my $status = status($node);
+is($status->{open}, 8, 'as many as there is room for are kept');
+is($status->{dropped}, 4, 'the others are counted');
+is(warnings_about(@all), 12, 'each is warned about once, however many scans');
+
+# Room is given to those who wait for it.
+my @listed = map { leaks($node, $_) ne '' ? $_ : () } @all;
+is(scalar @listed, 8, 'the view lists those that there is room for');
+terminate($node, @listed[ 0 .. 3 ]);
+wait_until($node,
+	'SELECT count(*) = 8 FROM leakwatch.leaks WHERE pid IN ('
+	  . join(', ', map { $_->{pid} } @all)
+	  . ')');
+pass('when some end, the others take their room');
+is(warnings_about(@all), 12, 'without a second warning');
+
+# Those without a record are terminated like the others.
+my @doomed = leaky(3, terminate => '300ms', set => { mode => 'enforce' });
+wait_until($node, 'SELECT terminated = 3 FROM leakwatch.status');
+like($_->quit('SELECT 1;'),
+	qr/leakwatch terminated the session/, 'terminated, and told why')
+  foreach @doomed;
+is( scalar(
+		grep { $_->{message} =~ /^terminated session with PID/ }
+		  log_entries($node)),
+	3,
+	'and the log says so');
+
+$_->quit foreach @all;
+wait_until($node, 'SELECT open = 0 FROM leakwatch.status');
+settle($node);
+is($node->safe_psql('postgres',
+	"SELECT count(*) FROM leakwatch.incidents WHERE outcome = 'open'"),
+	0, 'no row is left open');
+my ($next) = leaky(1);
+wait_for_incident($node, "pid = $next->{pid}");
+pass('and there is room again');
+$next->quit;
+
+$node->stop;
+done_testing();
