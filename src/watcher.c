@@ -991,6 +991,9 @@ scan(void)
 	int64		elapsed;
 	ListCell   *lc;
 
+	/* a transaction in between has left us in another */
+	MemoryContextSwitchTo(scan_context);
+
 	/* after a jump, ages are other than they were when they were judged */
 	if (clock_read(&now, &monotonic))
 		settings_changed = true;
