@@ -86,10 +86,11 @@ new_blockers(void)
 }
 
 /*
- * Take the picture.  Fields of other processes are read without a lock, as
+ * Take the picture, and return how many wait for a lock, which is what it
+ * costs.  Fields of other processes are read without a lock, as
  * pg_stat_activity does: each is one word, and a moment's error is allowed.
  */
-void
+int
 impact_survey(void)
 {
 	MemoryContext oldcontext;
@@ -141,6 +142,7 @@ impact_survey(void)
 		ask_blockers(i);
 	}
 	MemoryContextSwitchTo(oldcontext);
+	return nwaiters;
 }
 
 /*

@@ -16,7 +16,7 @@ typedef struct Impact
 	int64		xmin_age;		/* transactions; -1: it holds none */
 } Impact;
 
-extern void impact_survey(void);
+extern int	impact_survey(void);
 extern void impact_of(const Session *session, Impact *impact);
 
 #endif							/* LEAKWATCH_IMPACT_H */

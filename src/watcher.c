@@ -60,9 +60,14 @@
 /* After names could not be looked up, how long to do without, in us. */
 #define NAME_RETRY	(5 * USECS_PER_SEC)
 
-/* Harm is measured at most this often, and for at most 5 % of the time. */
+/*
+ * Harm is measured at most this often, or when there is something to decide
+ * or to say.  While more wait for locks than are asked for in a moment, it is
+ * measured for at most 5 % of the time.
+ */
 #define SURVEY_INTERVAL	USECS_PER_SEC
 #define SURVEY_REST		20
+#define FEW_WAITERS		50
 
 /* When a recorder failed: first and longest wait before the next, in us. */
 #define RECORDER_RETRY_MIN	USECS_PER_SEC
@@ -633,8 +638,8 @@ walk(int *shortest)
 /* ---------- harm ---------- */
 
 /*
- * Take a new survey if the last is not too recent for what it cost.  Returns
- * whether the picture is of this scan.
+ * Take a new survey if the last is older than interval, and not too recent
+ * for what it cost.  Returns whether the picture is of this scan.
  */
 static bool
 survey(int64 interval)
@@ -646,9 +651,9 @@ survey(int64 interval)
 	if (monotonic - surveyed_at < Max(interval, survey_cost * SURVEY_REST))
 		return false;
 
+	/* time alone would blame a survey of nothing for a busy machine */
 	began = monotonic_now();
-	impact_survey();
-	survey_cost = monotonic_now() - began;
+	survey_cost = impact_survey() > FEW_WAITERS ? monotonic_now() - began : 0;
 	surveyed_at = monotonic;
 	return true;
 }
