@@ -361,7 +361,7 @@ COMMENT ON COLUMN leakwatch.status.scans IS 'Scans since the server started';
 COMMENT ON COLUMN leakwatch.status.last_scan_at IS 'When the last scan began';
 COMMENT ON COLUMN leakwatch.status.last_scan_time IS 'How long it took';
 COMMENT ON COLUMN leakwatch.status.total_scan_time IS 'How long all scans took together';
-COMMENT ON COLUMN leakwatch.status.sessions IS 'Client sessions that the last scan looked at';
+COMMENT ON COLUMN leakwatch.status.sessions IS 'Client sessions that there are';
 COMMENT ON COLUMN leakwatch.status.open IS 'Incidents open now';
 COMMENT ON COLUMN leakwatch.status.pending IS 'Incidents whose last change is not in the table yet';
 COMMENT ON COLUMN leakwatch.status.written IS 'Rows inserted or updated in the table';

@@ -32,6 +32,7 @@
 #endif
 #if PG_VERSION_NUM < 170000
 #include "storage/backendid.h"
+#include "storage/sinvaladt.h"	/* BackendIdGetProc() */
 #endif
 
 /* 18 lets a module tell its name and version to pg_get_loaded_modules() */
@@ -70,6 +71,20 @@ compat_proc_slot(const PGPROC *proc)
 	int			number = GetNumberFromPGProc(proc);
 
 	return number < MaxBackends ? number : -1;
+#endif
+}
+
+/*
+ * The process in a slot, or NULL.  It may be gone a moment later; the memory
+ * is there for good.
+ */
+static inline PGPROC *
+compat_slot_proc(int slot)
+{
+#if PG_VERSION_NUM < 170000
+	return BackendIdGetProc(slot + 1);
+#else
+	return GetPGProcByNumber(slot);
 #endif
 }
 

@@ -50,7 +50,6 @@ typedef struct Control
 	pg_atomic_uint64 scan_served;
 	pg_atomic_uint64 scan_at;
 	pg_atomic_uint64 scan_duration;
-	pg_atomic_uint32 scan_sessions;
 	ConditionVariable scan_done;
 
 	pg_atomic_uint32 recorder_wanted;
@@ -87,7 +86,6 @@ control_shmem_init(void)
 	pg_atomic_init_u64(&control->scan_served, 0);
 	pg_atomic_init_u64(&control->scan_at, 0);
 	pg_atomic_init_u64(&control->scan_duration, 0);
-	pg_atomic_init_u32(&control->scan_sessions, 0);
 	ConditionVariableInit(&control->scan_done);
 	pg_atomic_init_u32(&control->recorder_wanted, 0);
 	pg_atomic_init_u32(&control->housekeeping, 0);
@@ -242,11 +240,10 @@ scan_requested(void)
 
 /* The watcher: all requests up to ticket came before this scan began. */
 void
-scan_served(uint64 ticket, TimestampTz at, int64 duration, uint32 sessions)
+scan_served(uint64 ticket, TimestampTz at, int64 duration)
 {
 	pg_atomic_write_u64(&control->scan_at, at);
 	pg_atomic_write_u64(&control->scan_duration, duration);
-	pg_atomic_write_u32(&control->scan_sessions, sessions);
 	control_count(COUNT_SCANS, 1);
 	control_count(COUNT_SCAN_TIME, duration);
 
@@ -281,13 +278,12 @@ scan_wait(uint64 ticket, long timeout_ms)
 	return done;
 }
 
-/* When the last scan was, how long it took (us), how many it looked at. */
+/* When the last scan was, and how long it took (us). */
 void
-scan_last(TimestampTz *at, int64 *duration, uint32 *sessions)
+scan_last(TimestampTz *at, int64 *duration)
 {
 	*at = pg_atomic_read_u64(&control->scan_at);
 	*duration = pg_atomic_read_u64(&control->scan_duration);
-	*sessions = pg_atomic_read_u32(&control->scan_sessions);
 }
 
 /* Have the recorder started now, whatever it waits for. */

@@ -82,9 +82,9 @@ extern int	control_cadence(void);
 /* Scans: asked for by anybody, served by the watcher. */
 extern uint64 scan_request(void);
 extern uint64 scan_requested(void);
-extern void scan_served(uint64 ticket, TimestampTz at, int64 duration, uint32 sessions);
+extern void scan_served(uint64 ticket, TimestampTz at, int64 duration);
 extern bool scan_wait(uint64 ticket, long timeout_ms);
-extern void scan_last(TimestampTz *at, int64 *duration, uint32 *sessions);
+extern void scan_last(TimestampTz *at, int64 *duration);
 
 /* The recorder's launch: asked for by anybody, served by the watcher. */
 extern void recorder_want(void);

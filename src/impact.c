@@ -3,10 +3,10 @@
  * impact.c
  *	  What harm a session does: whom it blocks, what VACUUM horizon it holds.
  *
- * Owns a private picture of the server, taken by impact_survey() and good
- * until the next one.  One walk over the process array finds who waits for a
- * lock; only of those is the lock manager asked, because each question takes
- * all its partition locks.
+ * Owns a private picture of who waits for whom, taken by impact_survey() and
+ * good until the next one.  One walk over the process array finds who waits
+ * for a lock; only of those is the lock manager asked, because each question
+ * takes one of its partition locks.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,13 +25,6 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
-/* What impact.c knows of one backend slot. */
-typedef struct Seen
-{
-	int			pid;
-	TransactionId horizon;		/* the older of its xmin and its xid */
-} Seen;
-
 /* One that others wait for. */
 typedef struct Blocker
 {
@@ -39,20 +32,10 @@ typedef struct Blocker
 	Bitmapset  *blocked;		/* who waits for it directly; index of waiters */
 } Blocker;
 
-static Seen *seen = NULL;		/* by slot */
 static MemoryContext survey_context = NULL;
 static int *waiters = NULL;		/* pids, in survey_context */
 static int	nwaiters = 0;
 static HTAB *blockers = NULL;	/* of Blocker, in survey_context */
-static TransactionId next_xid = InvalidTransactionId;
-
-static void
-init(void)
-{
-	seen = MemoryContextAllocZero(TopMemoryContext, mul_size(sizeof(Seen), MaxBackends));
-	survey_context = AllocSetContextCreate(TopMemoryContext, "leakwatch impact",
-										   ALLOCSET_DEFAULT_SIZES);
-}
 
 /* Enter whom a waiter waits for. */
 static void
@@ -96,42 +79,33 @@ impact_survey(void)
 	MemoryContext oldcontext;
 	PROC_HDR   *procs = ProcGlobal;
 
-	if (seen == NULL)
-		init();
+	if (survey_context == NULL)
+		survey_context = AllocSetContextCreate(TopMemoryContext, "leakwatch impact",
+											   ALLOCSET_DEFAULT_SIZES);
 	MemoryContextReset(survey_context);
 	oldcontext = MemoryContextSwitchTo(survey_context);
 	waiters = NULL;
 	nwaiters = 0;
 	blockers = NULL;
-	next_xid = XidFromFullTransactionId(ReadNextFullTransactionId());
-	memset(seen, 0, sizeof(Seen) * MaxBackends);
 
 	for (uint32 i = 0; i < procs->allProcCount; i++)
 	{
 		volatile PGPROC *proc = &procs->allProcs[i];
-		int			slot = compat_proc_slot(unvolatize(PGPROC *, proc));
-		int			pid = proc->pid;
-		TransactionId xid;
-		TransactionId xmin;
+		int			slot;
+		int			pid;
+
+		if (likely((proc->wait_event_info & 0xFF000000) != PG_WAIT_LOCK))
+			continue;
 
 		/* until 16 an ended backend leaves its pid and its slot behind here */
+		slot = compat_proc_slot(unvolatize(PGPROC *, proc));
+		pid = proc->pid;
 		if (pid == 0 || slot < 0 || session_pid(slot) != pid)
 			continue;
 
-		xid = proc->xid;
-		xmin = proc->xmin;
-		seen[slot].pid = pid;
-		seen[slot].horizon = xmin;
-		if (!TransactionIdIsValid(xmin) ||
-			(TransactionIdIsValid(xid) && TransactionIdPrecedes(xid, xmin)))
-			seen[slot].horizon = xid;
-
-		if ((proc->wait_event_info & 0xFF000000) == PG_WAIT_LOCK)
-		{
-			if (waiters == NULL)
-				waiters = palloc(sizeof(int) * procs->allProcCount);
-			waiters[nwaiters++] = pid;
-		}
+		if (waiters == NULL)
+			waiters = palloc(sizeof(int) * procs->allProcCount);
+		waiters[nwaiters++] = pid;
 	}
 
 	if (nwaiters > 0)
@@ -183,24 +157,45 @@ count_blocked(int pid)
 	return count;
 }
 
-/* What the picture says of a session. */
-void
-impact_of(const Session *session, Impact *impact)
+/* The next transaction: against it the age of a horizon is reckoned. */
+TransactionId
+impact_next_xid(void)
 {
-	const Seen *s = &seen[session->slot];
+	return XidFromFullTransactionId(ReadNextFullTransactionId());
+}
 
-	impact->blocked_sessions = 0;
-	impact->xmin_age = -1;
+/*
+ * What VACUUM horizon a session holds now, whose dead rows it keeps: the older
+ * of its xmin and its xid, or InvalidTransactionId.
+ */
+TransactionId
+impact_horizon(const Session *session)
+{
+	volatile PGPROC *proc = compat_slot_proc(session->slot);
+	TransactionId xid;
+	TransactionId xmin;
 
-	if (s->pid != session->pid)
-		return;
-	if (TransactionIdIsNormal(s->horizon))
-		impact->xmin_age = (int32) (next_xid - s->horizon);
-	if (nwaiters > 0)
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(survey_context);
+	if (proc == NULL || proc->pid != session->pid)
+		return InvalidTransactionId;
+	xid = proc->xid;
+	xmin = proc->xmin;
+	if (!TransactionIdIsNormal(xmin) ||
+		(TransactionIdIsNormal(xid) && TransactionIdPrecedes(xid, xmin)))
+		return xid;
+	return xmin;
+}
 
-		impact->blocked_sessions = count_blocked(session->pid);
-		MemoryContextSwitchTo(oldcontext);
-	}
+/* How many wait for a session, directly or through others, by the last survey. */
+int
+impact_blocked(const Session *session)
+{
+	MemoryContext oldcontext;
+	int			count;
+
+	if (nwaiters == 0)
+		return 0;
+	oldcontext = MemoryContextSwitchTo(survey_context);
+	count = count_blocked(session->pid);
+	MemoryContextSwitchTo(oldcontext);
+	return count;
 }

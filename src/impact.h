@@ -10,13 +10,9 @@
 
 #include "policy.h"
 
-typedef struct Impact
-{
-	int			blocked_sessions;	/* directly and through others */
-	int64		xmin_age;		/* transactions; -1: it holds none */
-} Impact;
-
 extern int	impact_survey(void);
-extern void impact_of(const Session *session, Impact *impact);
+extern TransactionId impact_next_xid(void);
+extern TransactionId impact_horizon(const Session *session);
+extern int	impact_blocked(const Session *session);
 
 #endif							/* LEAKWATCH_IMPACT_H */

@@ -25,6 +25,7 @@
 
 #include "compat.h"
 
+#include "access/transam.h"
 #include "changes.h"
 #include "control.h"
 #include "guc.h"
@@ -367,6 +368,21 @@ incident_duration(const Incident *incident, TimestampTz now)
 	TimestampTz end = incident->outcome == OUTCOME_OPEN ? now : incident->ended_at;
 
 	return Max(end - incident_since(incident) - incident->gained, 0);
+}
+
+/*
+ * The highest number of transactions so far for which it holds back VACUUM,
+ * -1 if it never did.  A horizon stands still and the next transaction does
+ * not, so nobody has to keep this up to date.
+ */
+int64
+incident_xmin_age(const Incident *incident, TransactionId next_xid)
+{
+	int64		age = -1;
+
+	if (TransactionIdIsNormal(incident->horizon))
+		age = (int32) (next_xid - incident->horizon);
+	return Max(age, incident->xmin_age_peak);
 }
 
 const char *

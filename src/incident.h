@@ -51,8 +51,10 @@ typedef struct Incident
 	int			warn_limit;		/* ms */
 	int			terminate_limit;	/* ms; of the limit that terminated it, if one did */
 	IncidentAction action;
-	Impact		impact;			/* the highest so far */
-	int			blocked_now;
+	int			blocked_sessions;	/* as of the last survey */
+	int			blocked_peak;
+	TransactionId horizon;		/* that it holds; invalid: none */
+	int64		xmin_age_peak;	/* of horizons before that one; -1: none */
 	TimestampTz warned_at;		/* when last */
 	int			reminders;		/* warnings repeated so far */
 	uint32		held;			/* which rules have held termination back */
@@ -87,6 +89,7 @@ extern int	incident_open_count(void);
 extern int	incident_pending_count(void);
 extern TimestampTz incident_since(const Incident *incident);
 extern int64 incident_duration(const Incident *incident, TimestampTz now);
+extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);
 extern const char *incident_kind_name(LeakKind kind);
 extern const char *incident_action_name(IncidentAction action);
 extern const char *incident_outcome_name(IncidentOutcome outcome);

@@ -293,11 +293,13 @@ expect(int result, int expected)
 
 /* Fill row n of the columns. */
 static void
-fill_row(const Row *row, int n, Datum *values[NUM_COLS], bool *nulls[NUM_COLS])
+fill_row(const Row *row, int n, TransactionId next_xid, Datum *values[NUM_COLS],
+		 bool *nulls[NUM_COLS])
 {
 	const Incident *incident = &row->incident;
 	const Session *session = &incident->session;
 	TimestampTz now = incident->last_seen_at;
+	int64		xmin_age = incident_xmin_age(incident, next_xid);
 
 #define SET(col, datum)	(values[col][n] = (datum), nulls[col][n] = false)
 #define SET_IF(col, condition, datum) \
@@ -332,9 +334,8 @@ fill_row(const Row *row, int n, Datum *values[NUM_COLS], bool *nulls[NUM_COLS])
 	SET_TEXT(COL_ACTION, incident_action_name(incident->action), -1);
 	SET_TEXT(COL_OUTCOME, incident_outcome_name(incident->outcome), -1);
 	SET_TEXT(COL_OUTCOME_DETAIL, incident->outcome_detail, -1);
-	SET(COL_BLOCKED_SESSIONS, Int32GetDatum(incident->impact.blocked_sessions));
-	SET_IF(COL_XMIN_AGE, incident->impact.xmin_age >= 0,
-		   Int64GetDatum(incident->impact.xmin_age));
+	SET(COL_BLOCKED_SESSIONS, Int32GetDatum(incident->blocked_peak));
+	SET_IF(COL_XMIN_AGE, xmin_age >= 0, Int64GetDatum(xmin_age));
 	SET_TEXT(COL_QUERY, incident->text.query, incident->names.encoding);
 	SET_IF(COL_QUERY_ID, incident->text.query_id != 0,
 		   Int64GetDatum((int64) incident->text.query_id));
@@ -352,6 +353,7 @@ make_arrays(const Row *rows, int nrows, Datum arrays[NUM_COLS])
 	Datum	   *values[NUM_COLS];
 	bool	   *nulls[NUM_COLS];
 	int			lower_bound = 1;
+	TransactionId next_xid = impact_next_xid();
 
 	for (int col = 0; col < NUM_COLS; col++)
 	{
@@ -359,7 +361,7 @@ make_arrays(const Row *rows, int nrows, Datum arrays[NUM_COLS])
 		nulls[col] = palloc0(sizeof(bool) * nrows);
 	}
 	for (int n = 0; n < nrows; n++)
-		fill_row(&rows[n], n, values, nulls);
+		fill_row(&rows[n], n, next_xid, values, nulls);
 
 	for (int col = 0; col < NUM_COLS; col++)
 	{

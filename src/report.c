@@ -229,10 +229,10 @@ message_detail(const Incident *incident, TimestampTz now)
 		appendStringInfo(&out, " Transaction open for %s.",
 						 report_duration(verdict_age(session, SINCE_TRANSACTION, now),
 										 duration, sizeof(duration)));
-	if (incident->blocked_now > 0)
-		appendStringInfo(&out, incident->blocked_now == 1 ?
+	if (incident->blocked_sessions > 0)
+		appendStringInfo(&out, incident->blocked_sessions == 1 ?
 						 " Blocks %d other session." : " Blocks %d other sessions.",
-						 incident->blocked_now);
+						 incident->blocked_sessions);
 	if (text->query[0] != '\0')
 	{
 		/* it may end within a character */

@@ -120,6 +120,18 @@ session_read(int slot, Session *session)
 	return false;
 }
 
+/* How many client sessions there are. */
+int
+session_count(void)
+{
+	int			count = 0;
+	Session		session;
+
+	for (int slot = 0; slot < MaxBackends; slot++)
+		count += session_read(slot, &session);
+	return count;
+}
+
 /* Is it the same backend, in the same state since the same times? */
 bool
 session_is_same(const Session *a, const Session *b)

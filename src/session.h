@@ -36,6 +36,7 @@ typedef struct SessionNames
 extern int	session_pid(int slot);
 extern int	session_version(int slot);
 extern bool session_read(int slot, Session *session);
+extern int	session_count(void);
 extern bool session_read_text(const Session *session, SessionText *text);
 extern bool session_is_same(const Session *a, const Session *b);
 extern void session_names(const Session *session, SessionNames *names);

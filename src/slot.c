@@ -13,9 +13,9 @@
  *
  * - the watcher's: "watched" is an atomic, "reason" has a counter of its own.
  *
- * Beside the slots there is the number of publications, an atomic that every
- * backend adds to after it has changed what it is judged by: as long as it
- * stands still the watcher need not look into any slot.
+ * Beside the slots there is a bit for each, set by a backend after it has
+ * changed in its slot what it is judged by, and cleared by the watcher before
+ * it looks there: so the watcher need not look into any other slot.
  *
  * How a session ended is wanted only after it is gone, when a successor may
  * already have its slot.  So whoever takes over the slot of a session that
@@ -33,6 +33,7 @@
 #include "compat.h"
 
 #include "changes.h"
+#include "port/pg_bitutils.h"
 #include "slot.h"
 #include "storage/shmem.h"
 
@@ -56,19 +57,23 @@ typedef struct Slot
 	SlotReason	reason;
 } Slot;
 
-typedef struct Slots
-{
-	pg_atomic_uint64 publications;
-	Slot		slots[FLEXIBLE_ARRAY_MEMBER];
-} Slots;
+/* Slots whose bits are in one word. */
+#define SLOTS_PER_WORD	64
 
-static Slots *shared_slots = NULL;
 static Slot *slots = NULL;
+static pg_atomic_uint64 *published_words = NULL;	/* behind the slots */
+
+static int
+word_count(void)
+{
+	return (MaxBackends + SLOTS_PER_WORD - 1) / SLOTS_PER_WORD;
+}
 
 Size
 slot_shmem_size(void)
 {
-	return add_size(offsetof(Slots, slots), mul_size(sizeof(Slot), MaxBackends));
+	return add_size(mul_size(sizeof(Slot), MaxBackends),
+					mul_size(sizeof(pg_atomic_uint64), word_count()));
 }
 
 /* Called with AddinShmemInitLock held. */
@@ -77,13 +82,14 @@ slot_shmem_init(void)
 {
 	bool		found;
 
-	shared_slots = ShmemInitStruct("leakwatch slots", slot_shmem_size(), &found);
-	slots = shared_slots->slots;
+	slots = ShmemInitStruct("leakwatch slots", slot_shmem_size(), &found);
+	published_words = (pg_atomic_uint64 *) (slots + MaxBackends);
 	if (found)
 		return;
 
-	memset(shared_slots, 0, slot_shmem_size());
-	pg_atomic_init_u64(&shared_slots->publications, 0);
+	memset(slots, 0, slot_shmem_size());
+	for (int i = 0; i < word_count(); i++)
+		pg_atomic_init_u64(&published_words[i], 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{
 		pg_atomic_init_u32(&slots[i].changes, 0);
@@ -140,8 +146,11 @@ begin_my_slot(void)
 static void
 end_publication(Slot *slot)
 {
+	int			index = slot - slots;
+
 	change_end(&slot->changes);
-	pg_atomic_fetch_add_u64(&shared_slots->publications, 1);
+	pg_atomic_fetch_or_u64(&published_words[index / SLOTS_PER_WORD],
+						   UINT64CONST(1) << (index % SLOTS_PER_WORD));
 }
 
 static bool
@@ -304,21 +313,22 @@ slot_owner(int slot, Session *owner)
 	return true;
 }
 
-/* Changes whenever the backend's part of the slot does. */
-uint32
-slot_version(int slot)
-{
-	return pg_atomic_read_u32(&slots[slot].changes);
-}
-
 /*
- * How often sessions have published something that they are judged by.  As
- * long as it stays the same, so does what each publishes.
+ * The watcher: call expect() for each slot in which something has been
+ * published since the last call that its session is judged by.
  */
-uint64
-slot_publications(void)
+void
+slot_take_published(void (*expect) (int slot))
 {
-	return pg_atomic_read_u64(&shared_slots->publications);
+	for (int i = 0; i < word_count(); i++)
+	{
+		uint64		word;
+
+		if (likely(pg_atomic_read_u64(&published_words[i]) == 0))
+			continue;
+		for (word = pg_atomic_exchange_u64(&published_words[i], 0); word != 0; word &= word - 1)
+			expect(i * SLOTS_PER_WORD + pg_rightmost_one_pos64(word));
+	}
 }
 
 /*

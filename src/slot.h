@@ -53,11 +53,10 @@ extern void slot_watch(int slot, TimestampTz backend_start);
 extern void slot_unwatch(int slot);
 extern void slot_set_reason(int slot, const SlotReason *reason);
 extern bool slot_end(const Session *session, SlotEnd *end);
+extern void slot_take_published(void (*expect) (int slot));
 
 /* Called by anybody. */
 extern bool slot_owner(int slot, Session *owner);
-extern uint64 slot_publications(void);
-extern uint32 slot_version(int slot);
 extern bool slot_overrides(Session *session, SlotOverrides *overrides);
 extern void slot_effective_policy(const Policy *server, const SlotOverrides *overrides,
 								  Policy *policy);

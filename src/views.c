@@ -132,6 +132,7 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 {
 	Incident   *incident = palloc(sizeof(Incident));
 	TimestampTz now = GetCurrentTimestamp();
+	TransactionId next_xid = impact_next_xid();
 	RowBuilder	row = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -140,6 +141,7 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 	{
 		const Session *session = &incident->session;
 		bool		visible;
+		int64		xmin_age;
 
 		CHECK_FOR_INTERRUPTS();
 		if (incident_copy(i, incident) == 0 || incident->outcome != OUTCOME_OPEN)
@@ -167,9 +169,10 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 		add_limit(&row, incident->warn_limit);
 		add_limit(&row, incident->terminate_limit);
 		add_text(&row, incident_action_name(incident->action), -1);
-		add(&row, Int32GetDatum(incident->blocked_now));
-		if (incident->impact.xmin_age >= 0)
-			add(&row, Int64GetDatum(incident->impact.xmin_age));
+		add(&row, Int32GetDatum(incident->blocked_sessions));
+		xmin_age = incident_xmin_age(incident, next_xid);
+		if (xmin_age >= 0)
+			add(&row, Int64GetDatum(xmin_age));
 		else
 			add_null(&row);
 		if (visible)
@@ -306,14 +309,8 @@ put_session(Session *session, const Policy *server_policy, TimestampTz now,
 	add_policy(&row, &policy, &overrides);
 
 	protections = enforce_protections(session, &text, names.superuser);
-	if (guc_terminate_when == TERMINATE_BLOCKING)
-	{
-		Impact		impact;
-
-		impact_of(session, &impact);
-		if (impact.blocked_sessions == 0)
-			protections |= 1u << HOLD_NOT_BLOCKING;
-	}
+	if (guc_terminate_when == TERMINATE_BLOCKING && impact_blocked(session) == 0)
+		protections |= 1u << HOLD_NOT_BLOCKING;
 	add_protections(&row, protections);
 	add_next_action(&row, &policy, &verdict, protections != 0, now);
 	put(&row, fcinfo);
@@ -378,7 +375,6 @@ leakwatch_status(PG_FUNCTION_ARGS)
 	ActorStatus recorder;
 	TimestampTz scan_at;
 	int64		scan_time;
-	uint32		sessions;
 	RowBuilder	row = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -388,7 +384,7 @@ leakwatch_status(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("could not read the state of leakwatch"),
 				 errhint("Try again.")));
-	scan_last(&scan_at, &scan_time, &sessions);
+	scan_last(&scan_at, &scan_time);
 
 	if (watcher.pid == 0)
 		add_text(&row, "the watcher is not running", -1);
@@ -412,7 +408,7 @@ leakwatch_status(PG_FUNCTION_ARGS)
 	add_time(&row, scan_at);
 	add(&row, datum_interval(scan_time));
 	add(&row, datum_interval((int64) control_counter(COUNT_SCAN_TIME)));
-	add(&row, Int32GetDatum((int32) sessions));
+	add(&row, Int32GetDatum(session_count()));
 
 	add(&row, Int32GetDatum(incident_open_count()));
 	add(&row, Int32GetDatum(incident_pending_count()));

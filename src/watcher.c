@@ -3,20 +3,21 @@
  * watcher.c
  *	  The background worker that finds leaks and acts on them.
  *
- * A static worker connected to no database.  It looks at every client session
- * at least once in leakwatch.scan_interval and whenever one that it has seen
- * is about to meet a limit, and does all that follows: opens and closes
- * incidents, writes the warnings, terminates, starts the recorder.
+ * A static worker connected to no database.  It scans once in
+ * leakwatch.scan_interval and whenever a session that it has seen is about to
+ * meet a limit, and does all that follows: opens and closes incidents, writes
+ * the warnings, terminates, starts the recorder.
  *
- * A scan has three parts.  The walk reads every session's numbers; one that
- * is as it was at the last scan and has no limit to meet yet costs a few
- * comparisons.  What needs more is put on the worklist.  The worklist is then
- * acted on: names and texts read, incidents opened, sessions terminated.
- * Only after that the messages are written, because the log may be slow.
+ * A scan has three parts.  The walk looks at the sessions that can have met a
+ * limit, see "the agenda" below; one that is as it was when last looked at
+ * costs a few comparisons.  What needs more is put on the worklist.  The
+ * worklist is then acted on: names and texts read, incidents opened, sessions
+ * terminated.  Only after that the messages are written, because the log may
+ * be slow.
  *
- * Owns the seats, which are private: what it knew of each slot at the last
- * scan, and the glances, the little of it that every scan looks at.  Open
- * incidents are in shared memory and survive the watcher.
+ * Owns the seats, which are private: what it knew of each slot when it last
+ * looked, and the agenda and the glances, the little of it that scans go
+ * through.  Open incidents are in shared memory and survive the watcher.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +25,7 @@
 
 #include "compat.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "clock.h"
@@ -61,11 +63,14 @@
 #define NAME_RETRY	(5 * USECS_PER_SEC)
 
 /*
- * Harm is measured at most this often, or when there is something to decide
- * or to say.  While more wait for locks than are asked for in a moment, it is
- * measured for at most 5 % of the time.
+ * Harm is surveyed when there is something to decide or to say, and otherwise,
+ * while incidents are open, at most this often; less often on a large server,
+ * so as not to look at more processes than this in a second.  While more wait
+ * for locks than are asked for in a moment, it is done for at most 5 % of the
+ * time.
  */
 #define SURVEY_INTERVAL	USECS_PER_SEC
+#define SURVEY_PACE		500
 #define SURVEY_REST		20
 #define FEW_WAITERS		50
 
@@ -80,18 +85,17 @@
 #define HOUSEKEEPING_INTERVAL	USECS_PER_HOUR
 
 /*
- * What a scan needs of a slot in which nothing has happened.  Kept apart from
- * the seats because thousands of these are gone through each time.
+ * What a look at a slot needs if nothing has happened there.  Kept apart from
+ * the seats because there can be thousands of such looks in a scan.
  */
 typedef struct Glance
 {
 	TimestampTz due;			/* to be judged again at this time */
 	int			version;		/* of the session; odd: judge it anyway */
 	int			shortest_limit; /* ms, 0: none */
-	uint32		slot_version;	/* of what the session publishes */
 } Glance;
 
-/* What the watcher knew of a slot at the last scan. */
+/* What the watcher knew of a slot when it last looked. */
 typedef struct Seat
 {
 	Session		session;		/* pid 0: nobody was there */
@@ -124,11 +128,11 @@ typedef struct Work
 
 static Seat *seats = NULL;
 static Glance *glances = NULL;
-static int	nsessions = 0;		/* taken seats */
+static TimestampTz *agenda = NULL;
 static MemoryContext scan_context = NULL;
 static bool settings_changed = true;
-static uint64 publications = 0;
 static Policy server_policy;
+static int	server_shortest_limit;	/* ms, 0: none */
 
 /* Of the running scan. */
 static TimestampTz now;
@@ -142,6 +146,7 @@ static int64 names_retry_at = 0;
 /* Of the survey of harm. */
 static int64 surveyed_at = 0;
 static int64 survey_cost = 0;
+static int	waiting = 0;		/* for a lock, as of then */
 
 /* Of the recorder. */
 static BackgroundWorkerHandle *recorder_handle = NULL;
@@ -242,6 +247,15 @@ end_look_ups(void)
 
 /* ---------- closing incidents ---------- */
 
+/* Note the horizon that is held now, and what the one before came to. */
+static void
+set_horizon(Incident *incident, TransactionId horizon)
+{
+	if (TransactionIdIsNormal(incident->horizon))
+		incident->xmin_age_peak = incident_xmin_age(incident, impact_next_xid());
+	incident->horizon = horizon;
+}
+
 static void
 close_incident(Seat *seat, LeakKind kind, IncidentOutcome outcome, TimestampTz ended_at,
 			   const char *detail)
@@ -249,6 +263,7 @@ close_incident(Seat *seat, LeakKind kind, IncidentOutcome outcome, TimestampTz e
 	int			index = seat->incident[kind];
 	Incident   *incident = incident_edit(index);
 
+	set_horizon(incident, InvalidTransactionId);
 	incident->outcome = outcome;
 	incident->ended_at = ended_at;
 	incident->last_seen_at = previous_scan;
@@ -353,7 +368,6 @@ vacate(Seat *seat)
 	seat->session.pid = 0;
 	seat->unrecorded = 0;
 	seat->signalled = false;
-	nsessions--;
 }
 
 /* Close what is no longer so, and keep the rest up to date. */
@@ -361,6 +375,8 @@ static void
 follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 				 const Verdict *verdict)
 {
+	TransactionId horizon = impact_horizon(session);
+
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
 		int			index = seat->incident[kind];
@@ -389,11 +405,14 @@ follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 		}
 
 		if (incident->session.state != session->state ||
+			incident->horizon != horizon ||
 			incident->gained != session->gained[clock])
 		{
 			Incident   *edit = incident_edit(index);
 
 			edit->session.state = session->state;
+			if (edit->horizon != horizon)
+				set_horizon(edit, horizon);
 			edit->gained = session->gained[clock];
 			incident_edited(index, false);
 		}
@@ -525,9 +544,14 @@ judge(Seat *seat, Glance *glance, Session *session)
 		}
 	}
 
-	/* what is still to be decided or recorded is looked at in every scan */
+	/*
+	 * What is still to be decided or recorded is visited in every scan, and
+	 * what changes without a trace in the status entry: the horizon of a
+	 * session that is running a statement.
+	 */
 	decide = needs_decision(seat, &policy, &verdict);
-	if (decide || seat->unrecorded != 0)
+	if (decide || seat->unrecorded != 0 ||
+		(session->state == SESSION_ACTIVE && has_incidents(seat)))
 		glance->version = NO_VERSION;
 
 	if (opens != 0 || reminds != 0 || decide)
@@ -548,7 +572,7 @@ judge(Seat *seat, Glance *glance, Session *session)
 /*
  * There is no session in this slot, but there may be about to be: a backend
  * gets its role's and database's settings before it shows itself.  If it has
- * published a limit, the next scan must not come later than that.
+ * published a limit, the next look must not come later than that.
  */
 static void
 await_session(int slot, Glance *glance)
@@ -570,6 +594,53 @@ await_session(int slot, Glance *glance)
 	}
 }
 
+/* ---------- the agenda ---------- */
+
+/*
+ * By when each slot has to be looked at.  Whatever a session does, and
+ * whoever takes its place, none can meet a limit sooner after a look than the
+ * shortest limit in force there: so a look is good for that long, or until
+ * the limit that the session is about to meet, if that comes first.  What a
+ * session publishes brings the look forward, and changed settings all of them.
+ *
+ * Looks that are due in the time until the next scan are taken now instead,
+ * so as not to wake for each; only a session that will meet a limit is waited
+ * for.  A slot with an open incident, or with anything left to decide, is
+ * looked at in every scan.
+ */
+#define EVERY_SCAN	DT_NOBEGIN
+
+/* Nothing is open or undecided here. */
+static void
+put_off(int slot)
+{
+	const Glance *glance = &glances[slot];
+	int			rest = server_shortest_limit;
+
+	if (rest == 0 || (glance->shortest_limit > 0 && glance->shortest_limit < rest))
+		rest = glance->shortest_limit;
+	agenda[slot] = glance->due;
+	if (rest > 0)
+		agenda[slot] = Min(agenda[slot], now + rest * INT64CONST(1000));
+}
+
+static void
+enter_into_agenda(int slot)
+{
+	if (has_incidents(&seats[slot]) || (glances[slot].version & 1) != 0)
+		agenda[slot] = EVERY_SCAN;
+	else
+		put_off(slot);
+}
+
+/* Have this slot visited in the coming walk. */
+static void
+expect(int slot)
+{
+	glances[slot].version = NO_VERSION;
+	agenda[slot] = EVERY_SCAN;
+}
+
 /* Look at a slot in which something has happened or is due. */
 static void
 visit(int slot)
@@ -579,55 +650,65 @@ visit(int slot)
 	int			version = session_version(slot);
 	Session		session;
 
-	/* both are read before what they stand for, so that no change is lost */
-	glance->slot_version = slot_version(slot);
+	/* the version is read before what it stands for: no change is lost */
 	if (!session_read(slot, &session))
 	{
 		if (seat->session.pid != 0)
 			vacate(seat);
 		glance->version = version;
 		await_session(slot, glance);
-		return;
 	}
-
-	if (seat->session.pid != session.pid ||
-		seat->session.since[SINCE_BACKEND] != session.since[SINCE_BACKEND])
+	else
 	{
-		if (seat->session.pid != 0)
-			vacate(seat);
-		seat->session = session;
-		nsessions++;
+		if (seat->session.pid != session.pid ||
+			seat->session.since[SINCE_BACKEND] != session.since[SINCE_BACKEND])
+		{
+			if (seat->session.pid != 0)
+				vacate(seat);
+			seat->session = session;
+		}
+		judge(seat, glance, &session);
 	}
-	judge(seat, glance, &session);
+	enter_into_agenda(slot);
 }
 
 /*
- * Look at every session.  Returns when the nearest limit is met, and in
- * *shortest the shortest limit of all (ms, 0: none).
+ * Look at every slot that has to be looked at before the scan after this one.
+ * Returns when that has to be, DT_NOEND for any time, and in *shortest the
+ * shortest limit seen (ms, 0: none).
  */
 static TimestampTz
 walk(int *shortest)
 {
 	TimestampTz next = DT_NOEND;
-	uint64		published = slot_publications();
+	TimestampTz horizon = now + guc_scan_interval * INT64CONST(1000);
 	bool		all = settings_changed;
-	bool		look_into_slots = published != publications;
 
 	settings_changed = false;
-	publications = published;
-	*shortest = verdict_shortest_limit(&server_policy);
+	*shortest = server_shortest_limit;
+	slot_take_published(expect);
 
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
-		Glance	   *glance = &glances[slot];
+		const Glance *glance = &glances[slot];
 
-		if (all || glance->due <= now || glance->version != session_version(slot) ||
-			(glance->version & 1) != 0 ||
-			(look_into_slots && glance->slot_version != slot_version(slot)))
-			visit(slot);
+		if (likely(agenda[slot] > horizon && !all))
+			continue;
 
-		if (glance->due > now && glance->due < next)
-			next = glance->due;
+		/* nothing to be seen before its limit is met? */
+		if (all || agenda[slot] <= now || agenda[slot] != glance->due)
+		{
+			if (all || glance->due <= now || (glance->version & 1) != 0 ||
+				glance->version != session_version(slot))
+				visit(slot);
+			else if (agenda[slot] != EVERY_SCAN)
+				put_off(slot);
+		}
+
+		if (agenda[slot] > now)
+			next = Min(next, agenda[slot]);
+		else if (glance->due > now)
+			next = Min(next, glance->due);
 		if (glance->shortest_limit > 0 &&
 			(*shortest == 0 || glance->shortest_limit < *shortest))
 			*shortest = glance->shortest_limit;
@@ -653,44 +734,57 @@ survey(int64 interval)
 
 	/* time alone would blame a survey of nothing for a busy machine */
 	began = monotonic_now();
-	survey_cost = impact_survey() > FEW_WAITERS ? monotonic_now() - began : 0;
+	waiting = impact_survey();
+	survey_cost = waiting > FEW_WAITERS ? monotonic_now() - began : 0;
 	surveyed_at = monotonic;
 	return true;
 }
 
-/* Raise the peaks of all open incidents. */
-static void
-refresh_impact(void)
+/*
+ * How often to survey while nothing is to be decided or said.  Who asked for
+ * a scan wants to see what is, not what was.
+ */
+static int64
+survey_interval(bool asked)
 {
+	if (asked)
+		return SURVEY_INTERVAL;
+	return Max(SURVEY_INTERVAL, ProcGlobal->allProcCount * USECS_PER_SEC / SURVEY_PACE);
+}
+
+/* Enter into all open incidents whom their sessions block. */
+static void
+note_blocked(void)
+{
+	static bool any = true;
+
+	/* nobody, now as before */
+	if (!any && waiting == 0)
+		return;
+
+	any = false;
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
 		Seat	   *seat = &seats[slot];
-		Impact		impact;
+		int			blocked;
 
-		if (seat->session.pid == 0 || !has_incidents(seat))
+		if (agenda[slot] != EVERY_SCAN || !has_incidents(seat))
 			continue;
-		impact_of(&seat->session, &impact);
+		blocked = impact_blocked(&seat->session);
+		any |= blocked > 0;
 
 		for (int kind = 0; kind < NUM_KINDS; kind++)
 		{
 			int			index = seat->incident[kind];
-			const Incident *incident;
 			Incident   *edit;
 			bool		record;
 
-			if (index < 0)
+			if (index < 0 || incident_peek(index)->blocked_sessions == blocked)
 				continue;
-			incident = incident_peek(index);
-			record = impact.blocked_sessions > incident->impact.blocked_sessions;
-			if (!record && impact.blocked_sessions == incident->blocked_now &&
-				impact.xmin_age <= incident->impact.xmin_age)
-				continue;
-
 			edit = incident_edit(index);
-			edit->blocked_now = impact.blocked_sessions;
-			edit->impact.blocked_sessions = Max(edit->impact.blocked_sessions,
-												impact.blocked_sessions);
-			edit->impact.xmin_age = Max(edit->impact.xmin_age, impact.xmin_age);
+			record = blocked > edit->blocked_peak;
+			edit->blocked_sessions = blocked;
+			edit->blocked_peak = Max(edit->blocked_peak, blocked);
 			incident_edited(index, record);
 		}
 	}
@@ -702,6 +796,7 @@ static void
 judge_again(const Seat *seat)
 {
 	glances[seat->session.slot].version = NO_VERSION;
+	enter_into_agenda(seat->session.slot);
 }
 
 static void
@@ -710,6 +805,7 @@ be_due(const Seat *seat, TimestampTz at)
 	Glance	   *glance = &glances[seat->session.slot];
 
 	glance->due = Min(glance->due, at);
+	enter_into_agenda(seat->session.slot);
 }
 
 /* An incident of this kind, as it is when it is found. */
@@ -732,8 +828,9 @@ new_incident(const Work *work, LeakKind kind)
 	incident->warn_limit = work->policy.value[POLICY_WARN(kind)];
 	incident->terminate_limit = work->policy.value[POLICY_TERMINATE(kind)];
 	incident->action = ACTION_WARNED;
-	impact_of(session, &incident->impact);
-	incident->blocked_now = incident->impact.blocked_sessions;
+	incident->blocked_sessions = incident->blocked_peak = impact_blocked(session);
+	incident->horizon = impact_horizon(session);
+	incident->xmin_age_peak = -1;
 	incident->outcome = OUTCOME_OPEN;
 	return incident;
 }
@@ -815,13 +912,10 @@ is_held(const Work *work, int index)
 
 	if (guc_terminate_when == TERMINATE_BLOCKING)
 	{
-		Impact		impact;
-
 		/* an old picture decides nothing */
 		if (!survey(0))
 			return true;
-		impact_of(session, &impact);
-		if (impact.blocked_sessions == 0)
+		if (impact_blocked(session) == 0)
 		{
 			note_held(index, HOLD_NOT_BLOCKING);
 			return true;
@@ -989,6 +1083,7 @@ say(const Work *work)
 static long
 scan(void)
 {
+	static uint64 served = 0;
 	uint64		ticket = scan_requested();
 	TimestampTz next;
 	int			shortest;
@@ -1031,8 +1126,8 @@ scan(void)
 		report_end_scan();
 	}
 
-	if (incident_open_count() > 0 && survey(SURVEY_INTERVAL))
-		refresh_impact();
+	if (incident_open_count() > 0 && survey(survey_interval(ticket != served)))
+		note_blocked();
 	if (worklist != NIL || surveyed_at == monotonic)
 		MemoryContextReset(scan_context);
 
@@ -1044,7 +1139,8 @@ scan(void)
 
 	previous_scan = now;
 	elapsed = monotonic_now() - monotonic;
-	scan_served(ticket, now, elapsed, nsessions);
+	scan_served(ticket, now, elapsed);
+	served = ticket;
 
 	/* rounded up, so as not to wake a moment before the limit */
 	if (next != DT_NOEND && next - now < cadence * INT64CONST(1000))
@@ -1160,6 +1256,7 @@ static void
 read_settings(void)
 {
 	memcpy(server_policy.value, guc_policy, sizeof(guc_policy));
+	server_shortest_limit = verdict_shortest_limit(&server_policy);
 	settings_changed = true;
 }
 
@@ -1170,8 +1267,6 @@ adopt(int index, const Incident *incident)
 	Seat	   *seat = &seats[incident->session.slot];
 
 	/* all open incidents of a slot are of one session */
-	if (seat->session.pid == 0)
-		nsessions++;
 	seat->session = incident->session;
 	seat->incident[incident->kind] = index;
 	seat->signalled |= incident->action == ACTION_TERMINATED;
@@ -1181,10 +1276,10 @@ static void
 prepare(void)
 {
 	int64		duration;
-	uint32		sessions;
 
 	seats = MemoryContextAllocZero(TopMemoryContext, mul_size(sizeof(Seat), MaxBackends));
 	glances = MemoryContextAllocZero(TopMemoryContext, mul_size(sizeof(Glance), MaxBackends));
+	agenda = MemoryContextAllocZero(TopMemoryContext, mul_size(sizeof(TimestampTz), MaxBackends));
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
 		glances[slot].version = NO_VERSION;
@@ -1192,7 +1287,7 @@ prepare(void)
 			seats[slot].incident[kind] = -1;
 	}
 	impact_survey();
-	scan_last(&previous_scan, &duration, &sessions);
+	scan_last(&previous_scan, &duration);
 	incident_attach(adopt);
 	read_settings();
 }

@@ -1,0 +1,121 @@
+# Sessions are found on time although no scan looks at all of them: nobody
+# here asks for a scan to find them, and none comes by itself for an hour.
+use strict;
+use warnings FATAL => 'all';
+
+use LeakwatchTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('agenda');
+
+# Wait until a session is listed, without asking for a scan.
+sub is_found
+{
+	my ($session, $kind, $what) = @_;
+
+	ok( $node->poll_query_until(
+			'postgres',
+			"SELECT EXISTS (SELECT FROM leakwatch.leaks"
+			  . " WHERE pid = $session->{pid} AND kind = '$kind')"),
+		$what);
+	return;
+}
+
+configure($node, scan_interval => '1h', idle_in_transaction_warn => '300ms');
+
+# There when the limit was set, idle for several times the limit, then leaking
+my $early = session($node);
+scan($node);
+wait_age($node, 'state_age', '1s', $early);
+$early->query('BEGIN');
+is_found($early, 'idle_in_transaction', 'a session that was idle for long');
+
+# In its transaction already, and again and again before the limit
+my $lively = session($node);
+$lively->query('BEGIN\; SELECT pg_sleep(0.1)') foreach 1 .. 5;
+is_found($lively, 'idle_in_transaction', 'a session that went on several times');
+$lively->quit;
+
+# A slot is looked at by the limits of the next session there
+$node->safe_psql('postgres',
+	"CREATE ROLE slow LOGIN; ALTER ROLE slow SET leakwatch.idle_in_transaction_warn = '1h'"
+);
+my $slow = session($node, user => 'slow');
+my $slot = slot_of($slow);
+$slow->query('BEGIN');
+scan($node);
+terminate($node, $slow);
+my $successor = session($node);
+is(slot_of($successor), $slot, 'the next session has the slot');
+$successor->query('BEGIN');
+is_found($successor, 'idle_in_transaction',
+	'the successor of a session with a longer limit');
+$successor->quit;
+
+# The same where the session before had nothing to fear at all
+$node->safe_psql('postgres',
+	"ALTER ROLE slow RESET ALL; ALTER ROLE slow SET leakwatch.mode = 'off'");
+$slow = session($node, user => 'slow');
+$slot = slot_of($slow);
+scan($node);
+terminate($node, $slow);
+$successor = session($node);
+is(slot_of($successor), $slot, 'the next session has the slot');
+$successor->query('BEGIN');
+is_found($successor, 'idle_in_transaction',
+	'the successor of a session with mode off');
+$successor->quit;
+
+# No limit but one that a session sets itself
+configure($node, idle_in_transaction_warn => undef);
+my $own = session($node);
+scan($node);
+$own->query("SET leakwatch.idle_in_transaction_warn = '200ms'");
+$own->query('BEGIN');
+is_found($own, 'idle_in_transaction', 'a session that sets a limit itself');
+$own->quit;
+
+$node->safe_psql('postgres',
+	"ALTER ROLE slow RESET ALL; ALTER ROLE slow SET leakwatch.idle_in_transaction_warn = '200ms'"
+);
+my $role = session($node, user => 'slow');
+$role->query('BEGIN');
+is_found($role, 'idle_in_transaction', 'a session whose role has a limit');
+
+# Changed limits count from now on for those who sleep
+terminate($node, $role);
+my $asleep = session($node);
+$asleep->query('BEGIN');
+configure($node, transaction_warn => '100ms');
+is_found($asleep, 'transaction', 'a session that slept through the change');
+configure($node, scan_interval => undef, transaction_warn => undef);
+
+# What VACUUM is kept from grows without anybody looking
+my $holder = session($node,
+	set => { idle_in_transaction_warn => '100ms' });
+$holder->query('BEGIN ISOLATION LEVEL REPEATABLE READ\; SELECT 1');
+is_found($holder, 'idle_in_transaction', 'a session with a snapshot');
+
+my $age = "SELECT xmin_age FROM leakwatch.leaks WHERE pid = $holder->{pid}";
+my $before = $node->safe_psql('postgres', $age);
+$node->safe_psql('postgres', 'SELECT pg_current_xact_id()') foreach 1 .. 5;
+is($node->safe_psql('postgres', $age),
+	$before + 5, 'xmin_age counts each transaction');
+$holder->query('COMMIT');
+settle($node);
+is(incident($node, $holder, 'idle_in_transaction')->{xmin_age},
+	$before + 5, 'xmin_age is recorded as of the end');
+
+# A statement that runs has a snapshot only after it was seen to run
+my $busy = session($node, set => { session_warn => '10ms' });
+wait_for_leak($node, 'session', $busy);
+is($node->safe_psql('postgres', $age =~ s/$holder->{pid}/$busy->{pid}/r),
+	'', 'xmin_age is NULL without a snapshot');
+$busy->begin('SELECT pg_sleep(600)');
+wait_until($node,
+	"SELECT xmin_age IS NOT NULL FROM leakwatch.leaks WHERE pid = $busy->{pid}");
+terminate($node, $busy);
+
+$node->stop;
+done_testing();
