@@ -329,7 +329,7 @@ guc_define(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("leakwatch.log_burst",
-							"Sets how many messages one scan writes at most.",
+							"Sets how many messages about incidents are written within a second at most.",
 							"The rest is summed up in one line by application.",
 							&guc_log_burst,
 							20, 0, INT_MAX,

@@ -3,7 +3,9 @@
  * report.c
  *	  The words: messages about incidents, and what a terminated session says.
  *
- * Owns the tally of the messages of one scan, private to the watcher.
+ * Owns the tally of the messages, private to the watcher: in each window of
+ * time log_burst of them are written, and the rest is summed up in one when
+ * the window is over.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,18 +23,21 @@
 /* Applications that the summary names. */
 #define SUMMARY_APPLICATIONS	10
 
-/* What was not said one by one in this scan. */
+/* Length of a window, in us. */
+#define WINDOW	USECS_PER_SEC
+
+/* What was not said one by one in this window. */
 typedef struct Unsaid
 {
 	char		application[NAMEDATALEN];	/* hash key */
 	int			count;
 } Unsaid;
 
+static int64 window_end = 0;	/* monotonic, us */
 static int	said = 0;
 static int	unsaid = 0;
 static int	unsaid_terminated = 0;
 static HTAB *unsaid_by_application = NULL;
-static MemoryContext scan_context = NULL;
 
 /*
  * A duration as people say it: two units at most, and below a minute with a
@@ -248,15 +253,6 @@ message_detail(const Incident *incident, TimestampTz now)
 	return out.data;
 }
 
-/* Start a new tally.  The context is reset after the scan. */
-void
-report_begin_scan(MemoryContext context)
-{
-	said = unsaid = unsaid_terminated = 0;
-	unsaid_by_application = NULL;
-	scan_context = context;
-}
-
 static void
 tally(Message message, const Incident *incident)
 {
@@ -268,11 +264,11 @@ tally(Message message, const Incident *incident)
 		HASHCTL		info = {
 			.keysize = NAMEDATALEN,
 			.entrysize = sizeof(Unsaid),
-			.hcxt = scan_context,
 		};
 
+		/* in a context of its own, below TopMemoryContext */
 		unsaid_by_application = hash_create("leakwatch unsaid", 64, &info,
-											HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+											HASH_ELEM | HASH_STRINGS);
 	}
 	entry = hash_search(unsaid_by_application, incident->text.application_name,
 						HASH_ENTER, &found);
@@ -283,8 +279,9 @@ tally(Message message, const Incident *incident)
 }
 
 /*
- * Say something of an incident in the server log, or only count it when this
- * scan has said enough.  reason is the terminate limit exceeded, or NULL.
+ * Say something of an incident in the server log, or only count it when enough
+ * has been said in this window.  reason is the terminate limit exceeded, or
+ * NULL.
  */
 void
 report_incident(Message message, const Incident *incident, const SlotReason *reason,
@@ -319,8 +316,8 @@ by_count(const void *a, const void *b)
 }
 
 /* Sum up what was not said. */
-void
-report_end_scan(void)
+static void
+summarise(void)
 {
 	HASH_SEQ_STATUS seq;
 	Unsaid	   *entry;
@@ -328,9 +325,6 @@ report_end_scan(void)
 	int			count = 0;
 	int			rest = unsaid;
 	StringInfoData out;
-
-	if (unsaid == 0)
-		return;
 
 	sorted = palloc(sizeof(Unsaid *) * hash_get_num_entries(unsaid_by_application));
 	hash_seq_init(&seq, unsaid_by_application);
@@ -357,4 +351,43 @@ report_end_scan(void)
 			 errmsg("%d more messages about sessions over a limit", unsaid),
 			 errdetail_internal("%s", out.data),
 			 errhint("The view leakwatch.leaks lists the sessions, and the table leakwatch.incidents all that have been found. leakwatch.log_burst sets how many messages are written one by one.")));
+	pfree(out.data);
+	pfree(sorted);
+}
+
+/*
+ * Sum up now what has not been said yet.
+ */
+void
+report_flush(void)
+{
+	if (unsaid > 0)
+		summarise();
+	if (unsaid_by_application != NULL)
+		hash_destroy(unsaid_by_application);
+	unsaid_by_application = NULL;
+	said = unsaid = unsaid_terminated = 0;
+}
+
+/*
+ * What is said from now on belongs to the window of this time, which is in us
+ * and monotonic.
+ */
+void
+report_at(int64 monotonic)
+{
+	if (monotonic < window_end)
+		return;
+	report_flush();
+	window_end = monotonic + WINDOW;
+}
+
+/*
+ * When report_at() is to be called next, in us and monotonic; PG_INT64_MAX
+ * when there is nothing to sum up.
+ */
+int64
+report_due(void)
+{
+	return unsaid > 0 ? window_end : PG_INT64_MAX;
 }

@@ -29,9 +29,10 @@ extern void report_limit(const SlotReason *reason, char *buffer, Size size);
 extern char *report_reason_detail(const SlotReason *reason);
 extern const char *report_hint(LeakKind kind);
 
-extern void report_begin_scan(MemoryContext context);
+extern void report_at(int64 monotonic);
+extern int64 report_due(void);
 extern void report_incident(Message message, const Incident *incident,
 							const SlotReason *reason, TimestampTz now);
-extern void report_end_scan(void);
+extern void report_flush(void);
 
 #endif							/* LEAKWATCH_REPORT_H */

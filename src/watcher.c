@@ -1098,6 +1098,7 @@ scan(void)
 	if (clock_read(&now, &monotonic))
 		settings_changed = true;
 
+	report_at(monotonic);
 	worklist = NIL;
 	next = walk(&shortest);
 	incident_reclaim();
@@ -1105,7 +1106,6 @@ scan(void)
 	if (worklist != NIL)
 	{
 		survey(0);
-		report_begin_scan(scan_context);
 		foreach(lc, worklist)
 		{
 			CHECK_FOR_INTERRUPTS();
@@ -1123,7 +1123,6 @@ scan(void)
 			if (due > now)
 				next = Min(next, due);
 		}
-		report_end_scan();
 	}
 
 	if (incident_open_count() > 0 && survey(survey_interval(ticket != served)))
@@ -1136,6 +1135,10 @@ scan(void)
 	if (shortest > 0)
 		cadence = Min(cadence, Max(shortest, MIN_LIMIT_MS));
 	control_set_policy(&server_policy, cadence);
+
+	/* a summary that waits for its time */
+	if (report_due() < PG_INT64_MAX)
+		next = Min(next, now + report_due() - monotonic);
 
 	previous_scan = now;
 	elapsed = monotonic_now() - monotonic;
@@ -1334,7 +1337,10 @@ nap(long ms, uint32 wait_event)
 
 	/* exit code 1 makes the postmaster start a new one; 0 would be for ever */
 	if (ShutdownRequestPending)
+	{
+		report_flush();
 		proc_exit(1);
+	}
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;

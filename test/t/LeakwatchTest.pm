@@ -9,9 +9,10 @@ use Exporter 'import';
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
-  new_node configure scan settle wait_until wait_for_incident wait_for_leak
+  new_node configure scan settle wait_until wait_for wait_for_incident wait_for_leak
   wait_age rows leaks incident status policy session leak terminate slot_of
   log_entries log_of KINDS);
 
@@ -28,7 +29,8 @@ my %leaking = (
 	session => 'SELECT 1');
 
 # A running server with leakwatch and all its limits off, so that nobody leaks
-# but who is meant to.  Role "app" is an ordinary one that may set its policy.
+# but who is meant to, and each is told of.  Role "app" is an ordinary one that
+# may set its policy.
 sub new_node
 {
 	my ($name, $conf) = @_;
@@ -43,6 +45,7 @@ log_statement = none
 leakwatch.idle_in_transaction_warn = 0
 leakwatch.aborted_transaction_warn = 0
 leakwatch.transaction_warn = 0
+leakwatch.log_burst = 0
 EOC
 	$node->append_conf('postgresql.conf', $conf) if defined $conf;
 	$node->start;
@@ -115,6 +118,20 @@ sub wait_until
 	$node->poll_query_until('postgres', $sql)
 	  or die "gave up waiting for: $sql";
 	return;
+}
+
+# Wait until this function returns true.
+sub wait_for
+{
+	my ($what, $function) = @_;
+	my $attempts = 10 * $PostgreSQL::Test::Utils::timeout_default;
+
+	foreach (1 .. $attempts)
+	{
+		return if $function->();
+		usleep(100_000);
+	}
+	die "gave up waiting until $what";
 }
 
 sub wait_for_incident
