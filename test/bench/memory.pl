@@ -1,0 +1,92 @@
+# Whether leakwatch grows: private memory of its processes after few and after
+# many incidents, and shared memory for each connection.
+use strict;
+use warnings FATAL => 'all';
+
+use Bench;
+use LeakwatchTest;
+use PostgreSQL::Test::Utils;
+
+# kB that are not shared with others
+sub private_kb
+{
+	my ($pid) = @_;
+	my ($kb) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m;
+
+	return $kb;
+}
+
+# Have so many transactions become incidents, and say what the processes hold.
+# The recorder is still there for a while when it has written the last.
+sub after_incidents
+{
+	my ($node, $clients, $n) = @_;
+	my $recorder;
+
+	$clients->tell("cycle 30 2 $n");
+	settle($node);
+	wait_until($node, 'SELECT open = 0 AND pending = 0 FROM leakwatch.status');
+	my ($status) = rows($node, 'SELECT * FROM leakwatch.status');
+	my ($rows) = $node->safe_psql('postgres', 'SELECT count(*) FROM leakwatch.incidents');
+
+	return {
+		incidents => $rows,
+		dropped => $status->{dropped},
+		watcher_kb => private_kb($status->{watcher_pid}),
+		recorder_kb => defined $status->{recorder_pid} ? private_kb($status->{recorder_pid}) : undef };
+}
+
+sub part_memory
+{
+	my ($mode) = @_;
+	my @goals = $mode eq 'quick' ? (50, 200) : (1000, 100_000);
+	my $connections = 200;
+	my $node = watched_node('memory', $connections, "leakwatch.max_incidents = 20000\nleakwatch.retention = 0\n");
+	my $clients = driver($node, 'clients');
+	my (@after, $done);
+
+	configure($node, idle_in_transaction_warn => 10);
+	$clients->tell('open ' . ($mode eq 'quick' ? 20 : $connections));
+	$done = 0;
+	foreach my $goal (@goals)
+	{
+		say_step("$goal incidents");
+		until ($done >= $goal)
+		{
+			push @after, after_incidents($node, $clients, $goal - $done);
+			$done = $after[-1]{incidents};
+			pop @after if $done < $goal;
+		}
+	}
+	$clients->finish;
+
+	my ($shared) = rows($node, <<'EOF');
+SELECT sum(allocated_size) AS bytes, current_setting('max_connections')::int AS connections
+FROM pg_shmem_allocations WHERE name LIKE 'leakwatch%'
+EOF
+	$node->stop('immediate');
+
+	# without room for more incidents than the default gives
+	my $plain = watched_node('shared', 1000);
+	my $per_connection = $plain->safe_psql('postgres', <<'EOF');
+SELECT sum(allocated_size) / current_setting('max_connections')::int
+FROM pg_shmem_allocations WHERE name LIKE 'leakwatch%'
+EOF
+	$plain->stop('immediate');
+
+	my @rows;
+	foreach my $process (qw(watcher recorder))
+	{
+		my ($few, $many) = map { $_->{"${process}_kb"} } @after;
+
+		push @rows,
+		  row("private memory of the $process after $after[0]{incidents} and $after[1]{incidents} incidents",
+			defined $few && defined $many ? "$few kB and $many kB" : 'it was not running',
+			'the same', defined $few && defined $many && $many <= $few * 1.05 + 64);
+	}
+	push @rows,
+	  row('shared memory a connection', sprintf('%.0f bytes', $per_connection), 'under 4 kB', $per_connection < 4096);
+	return (\@rows, { after => \@after, shared => $shared, per_connection => $per_connection });
+}
+
+1;
