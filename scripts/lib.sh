@@ -160,6 +160,9 @@ copy_tree()
 		tar -C "$1" -xf - --no-same-owner
 }
 
+# Compiler options beyond those of the Makefile, for private_server.
+copt=-Werror
+
 # private_server [PACKAGE...]: install what is missing, these packages
 # included, copy the server, build, and install into the copy
 private_server()
@@ -182,7 +185,7 @@ private_server()
 
 	progress "building leakwatch"
 	copy_tree "$work/build"
-	make -s -C "$work/build" -j"$(nproc)" PG_CONFIG="$bindir/pg_config" with_llvm=no COPT=-Werror all install \
+	make -s -C "$work/build" -j"$(nproc)" PG_CONFIG="$bindir/pg_config" with_llvm=no COPT="$copt" all install \
 		>"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; fail "could not build leakwatch"; }
 
 	if [ "$(id -u)" = 0 ]; then

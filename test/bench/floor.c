@@ -3,8 +3,10 @@
  *	  Sleeps in epoll_wait() for a number of milliseconds, again and again: what
  *	  waking up costs a process that does nothing when it is awake.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 int
 main(int argc, char **argv)
@@ -13,6 +15,8 @@ main(int argc, char **argv)
 	int			epoll = epoll_create1(0);
 	struct epoll_event event;
 
+	/* nobody is left to stop it when who started it has failed */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (epoll < 0)
 		return 1;
 	while (epoll_wait(epoll, &event, 1, ms) >= 0)

@@ -4,12 +4,16 @@
  *	  prepared, a number of times on one connection, and says how much CPU time
  *	  the backend took for that.  The start of the backend is not in the figure,
  *	  and the figure is exact: the scheduler's, read while the backend waits.
+ *	  Each has a core to itself, so that neither is moved while it is measured.
  *
  *	  load CONNINFO		says "ok PID" with the PID of the backend
  *
  *	  select N			N times the statement alone: "ok NANOSECONDS"
  *	  transaction N		N times BEGIN, the statement, COMMIT
  */
+#include <sched.h>
+#include <unistd.h>
+
 #include "driver.h"
 
 /* pgbench_accounts at scale 1 */
@@ -72,6 +76,25 @@ run(int times, bool transaction)
 	printf("ok %" PRId64 "\n", backend_cpu() - before);
 }
 
+/* The backend on the last core, and we on the one before. */
+static void
+take_cores(void)
+{
+	int			cores = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t	set;
+
+	if (cores < 2)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(cores - 2, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0)
+		fail("could not take a core");
+	CPU_ZERO(&set);
+	CPU_SET(cores - 1, &set);
+	if (sched_setaffinity(PQbackendPID(conn), sizeof(set), &set) != 0)
+		fail("could not give the backend a core");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -86,6 +109,7 @@ main(int argc, char **argv)
 		fail("%s", one_line(PQerrorMessage(conn)));
 	check(PQprepare(conn, "account", "SELECT abalance FROM pgbench_accounts WHERE aid = $1", 0, NULL),
 		  PGRES_COMMAND_OK);
+	take_cores();
 	printf("ok %d\n", PQbackendPID(conn));
 	fflush(stdout);
 

@@ -7,40 +7,38 @@ use Bench;
 use LeakwatchTest;
 use PostgreSQL::Test::Utils;
 
-# ns of a backend for so many transactions, on a new connection
-sub cost
+# One pair: a new connection to each of both, and bursts on each in turn, so that
+# what disturbs the machine disturbs both.  The ratio of the costs less 1.
+sub pair
 {
-	my ($node, $what, $n) = @_;
-	my $load = driver($node, 'load');
+	my ($base, $other, $what, $n, $bursts, $other_first) = @_;
+	my (@load, @ratios);
 
-	$load->tell("$what " . int($n / 10 + 1));
-	my ($ns) = $load->tell("$what $n");
-	$load->finish;
-	return $ns / $n;
+	foreach my $arm ($other_first ? (1, 0) : (0, 1))
+	{
+		$load[$arm] = driver(($base, $other)[$arm], 'load');
+	}
+
+	$_->tell("$what $n") foreach @load;
+	foreach my $i (1 .. $bursts)
+	{
+		my @ns;
+
+		foreach my $arm ($i % 2 ? (0, 1) : (1, 0))
+		{
+			($ns[$arm]) = $load[$arm]->tell("$what $n");
+		}
+		push @ratios, $ns[1] / $ns[0] - 1;
+	}
+	$_->finish foreach @load;
+	return median(@ratios);
 }
 
-# Ratios less 1 of pairs, in alternating order; the first arm is the base.
 sub pairs
 {
-	my ($base, $other, $what, $n, $pairs) = @_;
-	my @ratios;
+	my ($base, $other, $what, $n, $bursts, $pairs) = @_;
+	my @ratios = map { pair($base, $other, $what, $n, $bursts, $_ % 2) } 1 .. $pairs;
 
-	foreach my $i (1 .. $pairs)
-	{
-		my ($a, $b);
-
-		if ($i % 2)
-		{
-			$a = cost($base, $what, $n);
-			$b = cost($other, $what, $n);
-		}
-		else
-		{
-			$b = cost($other, $what, $n);
-			$a = cost($base, $what, $n);
-		}
-		push @ratios, $b / $a - 1;
-	}
 	return {
 		median => median(@ratios),
 		lower => quantile(0.25, @ratios),
@@ -51,7 +49,7 @@ sub pairs
 sub part_overhead
 {
 	my ($mode) = @_;
-	my ($pairs, $n) = $mode eq 'quick' ? (2, 500) : $mode eq 'full' ? (100, 20_000) : (40, 10_000);
+	my ($pairs, $bursts, $n) = $mode eq 'quick' ? (2, 2, 100) : $mode eq 'full' ? (100, 20, 1000) : (24, 16, 500);
 	my %node = (
 		plain => plain_node('plain'),
 		alike => plain_node('alike'),
@@ -74,11 +72,11 @@ sub part_overhead
 		my ($name, $what, $words, $promised) = @$arm;
 
 		say_step("$words");
-		my $f = pairs($node{plain}, $node{$name}, $what, $what eq 'select' ? $n : $n / 2, $pairs);
+		my $f = pairs($node{plain}, $node{$name}, $what, $what eq 'select' ? $n : $n / 2, $bursts, $pairs);
 		$figures{"${name}_$what"} = $f;
 		push @rows,
 		  row("backend CPU a transaction, $words",
-			sprintf('%s (quartiles %s, %s; %d pairs)', percent($f->{median}), percent($f->{lower}), percent($f->{upper}), $pairs),
+			sprintf('%s (quartiles %s, %s; %d pairs of %d bursts)', percent($f->{median}), percent($f->{lower}), percent($f->{upper}), $pairs, $bursts),
 			defined $promised ? ('within 1 %', $f->{median} <= $promised) : ());
 	}
 	$_->stop('immediate') foreach values %node;
