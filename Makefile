@@ -27,7 +27,7 @@ OBJS = \
 	src/views.o \
 	src/watcher.o
 
-DATA = $(wildcard $(srcdir)/sql/leakwatch--*.sql)
+DATA = $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/sql/leakwatch--*.sql))
 PGFILEDESC = "leakwatch - finds, reports and ends leaked sessions"
 
 PG_CPPFLAGS = -DLEAKWATCH_VERSION='"$(EXTVERSION)"'
@@ -49,6 +49,10 @@ endif
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+ifneq ($(shell test $(basename $(MAJORVERSION)) -ge 15 && echo yes),yes)
+$(error leakwatch needs PostgreSQL 15 or newer, and $(PG_CONFIG) is of $(MAJORVERSION))
+endif
 
 PROVE_FLAGS += -I $(srcdir)/test/t
 
