@@ -23,6 +23,9 @@ OBJS = \
 	src/session.o \
 	src/shmem.o \
 	src/slot.o \
+	src/sqlcommenter.o \
+	src/tags.o \
+	src/trail.o \
 	src/verdict.o \
 	src/views.o \
 	src/watcher.o

@@ -38,6 +38,8 @@ CREATE TABLE leakwatch.incidents (
 	xmin_age bigint,
 	query text,
 	query_id bigint,
+	trail jsonb,
+	tags jsonb,
 	UNIQUE (pid, backend_start, kind, since)
 );
 CREATE INDEX incidents_ended_at_idx ON leakwatch.incidents (ended_at);
@@ -76,6 +78,8 @@ COMMENT ON COLUMN leakwatch.incidents.blocked_sessions IS 'Most sessions seen wa
 COMMENT ON COLUMN leakwatch.incidents.xmin_age IS 'Highest number of transactions seen whose dead rows it keeps VACUUM from removing; NULL: it holds no snapshot';
 COMMENT ON COLUMN leakwatch.incidents.query IS 'Its last statement; NULL while leakwatch.capture_query is off';
 COMMENT ON COLUMN leakwatch.incidents.query_id IS 'Query identifier of that statement; NULL if none is computed';
+COMMENT ON COLUMN leakwatch.incidents.trail IS 'The first and the last statements of its transaction, oldest first: when each came in (at), its text (query), and where known query_id and the sqlstate that it failed with; dropped is how many there were in between';
+COMMENT ON COLUMN leakwatch.incidents.tags IS 'The sqlcommenter tags of the newest of these statements that has some';
 
 --
 -- Open incidents, from shared memory: works on a standby and while nothing can be
@@ -98,7 +102,9 @@ CREATE FUNCTION leakwatch.leaks(
 	OUT action text,
 	OUT blocked_sessions integer,
 	OUT xmin_age bigint,
-	OUT query text
+	OUT query text,
+	OUT trail jsonb,
+	OUT tags jsonb
 )
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'leakwatch_leaks'
@@ -120,7 +126,9 @@ CREATE VIEW leakwatch.leaks AS
 		action,
 		blocked_sessions,
 		xmin_age,
-		query
+		query,
+		trail,
+		tags
 	FROM leakwatch.leaks();
 REVOKE ALL ON FUNCTION leakwatch.leaks() FROM PUBLIC;
 REVOKE ALL ON TABLE leakwatch.leaks FROM PUBLIC;
@@ -145,6 +153,8 @@ COMMENT ON COLUMN leakwatch.leaks.action IS 'What leakwatch has done: none, warn
 COMMENT ON COLUMN leakwatch.leaks.blocked_sessions IS 'Sessions that wait for its locks, directly or through others';
 COMMENT ON COLUMN leakwatch.leaks.xmin_age IS 'Highest number of transactions seen whose dead rows it keeps VACUUM from removing; NULL: it holds no snapshot';
 COMMENT ON COLUMN leakwatch.leaks.query IS 'Its last statement; NULL while leakwatch.capture_query is off';
+COMMENT ON COLUMN leakwatch.leaks.trail IS 'The first and the last statements of its transaction, oldest first: when each came in (at), its text (query), and where known query_id and the sqlstate that it failed with; dropped is how many there were in between';
+COMMENT ON COLUMN leakwatch.leaks.tags IS 'The sqlcommenter tags of the newest of these statements that has some';
 
 --
 -- Every client session, the policy in force for it, and what will happen to it.
@@ -395,3 +405,14 @@ LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION leakwatch.scan() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION leakwatch.scan() TO pg_monitor;
 COMMENT ON FUNCTION leakwatch.scan() IS 'Has the watcher scan now, and waits for it';
+
+--
+-- The tags in a statement.
+--
+CREATE FUNCTION leakwatch.sqlcommenter_tags(statement text)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'leakwatch_sqlcommenter_tags'
+LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION leakwatch.sqlcommenter_tags(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.sqlcommenter_tags(text) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.sqlcommenter_tags(text) IS 'The sqlcommenter tags in the comments at the start and the end of a statement';

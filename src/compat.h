@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM < 190000
 #include "commands/dbcommands.h"	/* get_database_name() */
@@ -99,6 +100,30 @@ compat_guc_extra(Size size)
 	return malloc(size);
 #else
 	return guc_malloc(LOG, size);
+#endif
+}
+
+/*
+ * 19 keeps what a jsonb value is being built from and the value in one
+ * struct; before, the value comes out of the last call.
+ */
+#if PG_VERSION_NUM < 190000
+typedef struct CompatJsonb
+{
+	JsonbParseState *parseState;
+	JsonbValue *result;
+} CompatJsonb;
+#else
+typedef JsonbInState CompatJsonb;
+#endif
+
+static inline void
+compat_push_jsonb(CompatJsonb *state, JsonbIteratorToken token, JsonbValue *value)
+{
+#if PG_VERSION_NUM < 190000
+	state->result = pushJsonbValue(&state->parseState, token, value);
+#else
+	pushJsonbValue(state, token, value);
 #endif
 }
 

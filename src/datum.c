@@ -9,10 +9,15 @@
 
 #include "compat.h"
 
+#include "catalog/pg_type.h"
 #include "datum.h"
 #include "encoding.h"
 #include "session.h"
+#include "tags.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 /* A duration in microseconds. */
@@ -41,6 +46,97 @@ datum_text(const char *text, int encoding, Datum *value, bool *null)
 	*null = text == NULL || text[0] == '\0';
 	if (!*null)
 		*value = CStringGetTextDatum(encoding_to_database(text, encoding));
+}
+
+static void
+push_text(CompatJsonb *json, JsonbIteratorToken token, const char *text)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = strlen(text);
+	compat_push_jsonb(json, token, &value);
+}
+
+static void
+push_number(CompatJsonb *json, const char *key, int64 number)
+{
+	JsonbValue	value;
+
+	push_text(json, WJB_KEY, key);
+	value.type = jbvNumeric;
+	value.val.numeric = int64_to_numeric(number);
+	compat_push_jsonb(json, WJB_VALUE, &value);
+}
+
+static void
+push_statement(CompatJsonb *json, const TrailStatement *statement, int encoding)
+{
+	compat_push_jsonb(json, WJB_BEGIN_OBJECT, NULL);
+	push_text(json, WJB_KEY, "at");
+	push_text(json, WJB_VALUE,
+			  JsonEncodeDateTime(palloc(MAXDATELEN + 1), TimestampTzGetDatum(statement->at),
+								 TIMESTAMPTZOID, NULL));
+	push_text(json, WJB_KEY, "query");
+	push_text(json, WJB_VALUE, encoding_to_database(statement->text, encoding));
+	if (statement->query_id != 0)
+		push_number(json, "query_id", (int64) statement->query_id);
+	if (statement->sqlerrcode != 0)
+	{
+		push_text(json, WJB_KEY, "sqlstate");
+		push_text(json, WJB_VALUE, pstrdup(unpack_sql_state(statement->sqlerrcode)));
+	}
+	compat_push_jsonb(json, WJB_END_OBJECT, NULL);
+}
+
+/*
+ * A trail of a database in encoding (-1: not known): an array of its
+ * statements, with the number of those dropped in their place.  NULL when it
+ * is empty.
+ */
+void
+datum_trail(const Trail *trail, int encoding, Datum *value, bool *null)
+{
+	CompatJsonb json = {0};
+	int			count = trail_count(trail);
+
+	*null = count == 0;
+	if (*null)
+		return;
+
+	compat_push_jsonb(&json, WJB_BEGIN_ARRAY, NULL);
+	for (int n = 0; n < count; n++)
+	{
+		if (trail_dropped(trail) > 0 && n == (count > 1 ? 1 : 0))
+		{
+			compat_push_jsonb(&json, WJB_BEGIN_OBJECT, NULL);
+			push_number(&json, "dropped", trail_dropped(trail));
+			compat_push_jsonb(&json, WJB_END_OBJECT, NULL);
+		}
+		push_statement(&json, trail_statement(trail, n), encoding);
+	}
+	compat_push_jsonb(&json, WJB_END_ARRAY, NULL);
+	*value = JsonbPGetDatum(JsonbValueToJsonb(json.result));
+}
+
+/* The tags of the newest statement that has some; NULL when none has. */
+void
+datum_tags(const Trail *trail, int encoding, Datum *value, bool *null)
+{
+	*null = true;
+	for (int n = trail_count(trail) - 1; n >= 0 && *null; n--)
+	{
+		int			count;
+		Jsonb	   *tags = tags_of_text(encoding_to_database(trail_statement(trail, n)->text,
+															 encoding), &count);
+
+		if (count > 0)
+		{
+			*value = JsonbPGetDatum(tags);
+			*null = false;
+		}
+	}
 }
 
 /* The client's address and port, as pg_stat_activity shows them. */

@@ -9,10 +9,13 @@
 #define LEAKWATCH_DATUM_H
 
 #include "libpq/pqcomm.h"
+#include "trail.h"
 
 extern Datum datum_interval(int64 usec);
 extern void datum_limit(int ms, Datum *value, bool *null);
 extern void datum_text(const char *text, int encoding, Datum *value, bool *null);
+extern void datum_trail(const Trail *trail, int encoding, Datum *value, bool *null);
+extern void datum_tags(const Trail *trail, int encoding, Datum *value, bool *null);
 extern void datum_client(const SockAddr *client, Datum *address, bool *address_null,
 						 Datum *port, bool *port_null);
 

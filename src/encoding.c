@@ -58,15 +58,13 @@ ascii_text(char *text)
 }
 
 /*
- * Text of a database in encoding (-1: not known) as text of this database,
- * palloc'd.  What is invalid or has no equal is replaced, so that this never
- * fails for what the text is.  Looks into the catalogs if the encodings
- * differ.
+ * Text in encoding (-1: not known) as text in the encoding here, palloc'd.
+ * What is invalid or has no equal is replaced, so that this never fails for
+ * what the text is.  Looks into the catalogs if the encodings differ.
  */
 char *
-encoding_to_database(const char *text, int encoding)
+encoding_convert(const char *text, int encoding, int here)
 {
-	int			here = GetDatabaseEncoding();
 	char	   *valid;
 	char	   *converted;
 	int			left;
@@ -110,4 +108,11 @@ encoding_to_database(const char *text, int encoding)
 		}
 	}
 	return out.data;
+}
+
+/* Text of a database in encoding (-1: not known) as text of this database. */
+char *
+encoding_to_database(const char *text, int encoding)
+{
+	return encoding_convert(text, encoding, GetDatabaseEncoding());
 }

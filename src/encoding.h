@@ -8,6 +8,7 @@
 #ifndef LEAKWATCH_ENCODING_H
 #define LEAKWATCH_ENCODING_H
 
+extern char *encoding_convert(const char *text, int encoding, int here);
 extern char *encoding_to_database(const char *text, int encoding);
 
 #endif							/* LEAKWATCH_ENCODING_H */

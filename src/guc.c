@@ -42,6 +42,7 @@ int			guc_log_burst;
 bool		guc_capture_query;
 int			guc_retention;
 int			guc_max_incidents;
+int			guc_trail_length;
 
 static const struct config_enum_entry mode_options[] = {
 	{"off", MODE_OFF, false},
@@ -365,6 +366,14 @@ guc_define_postmaster(void)
 							"These are the open ones and those not written to the table yet. Zero makes it twice max_connections.",
 							&guc_max_incidents,
 							0, 0, 1000000,
+							PGC_POSTMASTER, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("leakwatch.trail_length",
+							"Sets how many statements of its transaction a session remembers.",
+							"The first one and the newest. Zero disables the trail.",
+							&guc_trail_length,
+							5, 0, 100,
 							PGC_POSTMASTER, 0,
 							NULL, NULL, NULL);
 

@@ -34,6 +34,7 @@ extern int	guc_log_burst;
 extern bool guc_capture_query;
 extern int	guc_retention;		/* s, 0: for ever */
 extern int	guc_max_incidents;	/* 0: from max_connections */
+extern int	guc_trail_length;	/* 0: off */
 
 extern void guc_define(void);
 extern void guc_define_postmaster(void);

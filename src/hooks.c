@@ -13,6 +13,7 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "executor/executor.h"
 #include "guc.h"
 #include "hooks.h"
 #include "listen.h"
@@ -21,9 +22,11 @@
 #include "slot.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
+#include "trail.h"
 #include "utils/elog.h"
 
 static emit_log_hook_type prev_emit_log = NULL;
+static ExecutorStart_hook_type prev_executor_start = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
 /* Set in the two workers, whose errors the status view shows. */
@@ -66,6 +69,9 @@ on_emit_log(ErrorData *edata)
 			edata->hint = pstrdup(report_hint(reason.kind));
 		}
 	}
+	/* an ERROR gets here only when nothing in the statement has caught it */
+	if (edata->elevel == ERROR)
+		trail_note_failure(edata->sqlerrcode);
 	if (is_actor && edata->elevel >= ERROR && edata->message != NULL)
 	{
 		actor_error(this_actor, edata->message);
@@ -121,6 +127,17 @@ ends_failed_transaction(const Node *statement)
 	}
 }
 
+/* Installed only if there are trails. */
+static void
+on_executor_start(QueryDesc *queryDesc, int eflags)
+{
+	trail_note(queryDesc->plannedstmt, queryDesc->sourceText);
+	if (prev_executor_start)
+		prev_executor_start(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+}
+
 static void
 on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				   ProcessUtilityContext context, ParamListInfo params,
@@ -131,6 +148,8 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 	bool		creates_us = IsA(statement, CreateExtensionStmt) &&
 		strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
 
+	if (context == PROCESS_UTILITY_TOPLEVEL)
+		trail_note(pstmt, queryString);
 	listen_note(statement);
 	if (ends_failed_transaction(statement))
 		note_going_on();
@@ -165,6 +184,11 @@ hooks_install(void)
 	emit_log_hook = on_emit_log;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = on_process_utility;
+	if (guc_trail_length > 0)
+	{
+		prev_executor_start = ExecutorStart_hook;
+		ExecutorStart_hook = on_executor_start;
+	}
 	RegisterXactCallback(on_transaction, NULL);
 	listen_init();
 }

@@ -6,7 +6,8 @@
  *
  * Owns the "leakwatch incidents" segment, a fixed number of entries:
  *
- *	changes		change counter over the incident, which the watcher writes
+ *	changes		change counter over the incident and its trail, which the
+ *				watcher writes
  *	version		atomic, the watcher's: 0 for a free entry, else a number that
  *				never comes again and grows with each change worth recording
  *	written		atomic, the recorder's: the version that is safe in the table
@@ -59,6 +60,7 @@ typedef struct Incidents
 } Incidents;
 
 static Incidents *incidents = NULL;
+static char *trails = NULL;		/* of the incidents, behind them */
 
 /* The watcher's own: stack of free entries, ring of ended ones. */
 static int *free_entries = NULL;
@@ -74,10 +76,17 @@ incident_max(void)
 	return guc_max_incidents > 0 ? guc_max_incidents : 2 * MaxConnections;
 }
 
+static Size
+entries_size(void)
+{
+	return MAXALIGN(add_size(offsetof(Incidents, entries),
+							 mul_size(sizeof(Entry), incident_max())));
+}
+
 Size
 incident_shmem_size(void)
 {
-	return add_size(offsetof(Incidents, entries), mul_size(sizeof(Entry), incident_max()));
+	return add_size(entries_size(), mul_size(trail_size(), incident_max()));
 }
 
 /* Called with AddinShmemInitLock held. */
@@ -87,6 +96,7 @@ incident_shmem_init(void)
 	bool		found;
 
 	incidents = ShmemInitStruct("leakwatch incidents", incident_shmem_size(), &found);
+	trails = (char *) incidents + entries_size();
 	if (found)
 		return;
 
@@ -196,12 +206,19 @@ incident_has_room(void)
 	return nfree > 0;
 }
 
+/* The trail kept with an incident; written only while that is edited. */
+Trail *
+incident_trail(int index)
+{
+	return (Trail *) (trails + trail_size() * index);
+}
+
 /*
- * Keep a new incident.  Returns its index, or -1 when every entry is taken by
+ * Keep a new incident, with the trail of its session.  Returns its index, or -1 when every entry is taken by
  * an open one.
  */
 int
-incident_open(const Incident *incident)
+incident_open(const Incident *incident, const Trail *trail)
 {
 	int			index;
 	Entry	   *entry;
@@ -221,6 +238,7 @@ incident_open(const Incident *incident)
 	entry = &incidents->entries[index];
 	change_begin(&entry->changes);
 	entry->incident = *incident;
+	memcpy(incident_trail(index), trail, trail_size());
 	change_end(&entry->changes);
 	pg_write_barrier();
 	pg_atomic_write_u64(&entry->version, next_version());
@@ -287,6 +305,19 @@ incident_copy(int index, Incident *incident)
 		!change_copy(&entry->changes, incident, &entry->incident, sizeof(Incident)))
 		return 0;
 	return version;
+}
+
+/*
+ * Copy the trail of an incident that has been copied.  False when there is
+ * none, or when another incident has taken its place.
+ */
+bool
+incident_copy_trail(int index, const Incident *incident, Trail *trail)
+{
+	return change_copy(&incidents->entries[index].changes, trail, incident_trail(index),
+					   trail_size()) &&
+		trail->total > 0 && trail->pid == incident->session.pid &&
+		trail->backend_start == incident->session.since[SINCE_BACKEND];
 }
 
 /* The recorder: this version is safe.  Harmless if the entry has moved on. */

@@ -12,6 +12,7 @@
 #include "impact.h"
 #include "policy.h"
 #include "session.h"
+#include "trail.h"
 
 typedef enum IncidentAction
 {
@@ -68,16 +69,16 @@ extern void incident_shmem_init(void);
 
 /* The watcher's. */
 extern void incident_attach(void (*adopt) (int index, const Incident *incident));
-extern int	incident_open(const Incident *incident);
+extern int	incident_open(const Incident *incident, const Trail *trail);
 extern Incident *incident_edit(int index);
 extern void incident_edited(int index, bool record);
 extern const Incident *incident_peek(int index);
+extern Trail *incident_trail(int index);
 extern bool incident_has_room(void);
 extern void incident_reclaim(void);
 
 /* The recorder's. */
 extern bool incident_is_pending(int index);
-extern uint64 incident_copy(int index, Incident *incident);
 extern void incident_mark_written(int index, uint64 version);
 extern uint64 incident_last_version(void);
 extern void incident_all_written(uint64 version);
@@ -88,6 +89,8 @@ extern bool incident_unrecorded(void);
 extern int	incident_open_count(void);
 extern int	incident_pending_count(void);
 extern TimestampTz incident_since(const Incident *incident);
+extern uint64 incident_copy(int index, Incident *incident);
+extern bool incident_copy_trail(int index, const Incident *incident, Trail *trail);
 extern int64 incident_duration(const Incident *incident, TimestampTz now);
 extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);
 extern const char *incident_kind_name(LeakKind kind);

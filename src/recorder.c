@@ -70,7 +70,7 @@ enum
 	COL_DETECTED_AT, COL_LAST_SEEN_AT, COL_ENDED_AT, COL_DURATION,
 	COL_WARN_LIMIT, COL_TERMINATE_LIMIT, COL_ACTION, COL_OUTCOME,
 	COL_OUTCOME_DETAIL, COL_BLOCKED_SESSIONS, COL_XMIN_AGE, COL_QUERY,
-	COL_QUERY_ID, COL_VERSION, NUM_COLS
+	COL_QUERY_ID, COL_TRAIL, COL_TAGS, COL_VERSION, NUM_COLS
 };
 
 static const Oid column_type[NUM_COLS] = {
@@ -97,6 +97,8 @@ static const Oid column_type[NUM_COLS] = {
 	[COL_XMIN_AGE] = INT8OID,
 	[COL_QUERY] = TEXTOID,
 	[COL_QUERY_ID] = INT8OID,
+	[COL_TRAIL] = JSONBOID,
+	[COL_TAGS] = JSONBOID,
 	[COL_VERSION] = INT8OID,
 };
 
@@ -109,11 +111,11 @@ static const char upsert_sql[] =
 " (kind, pid, backend_start, since, datname, usename, application_name,"
 "  client_addr, client_port, state, detected_at, last_seen_at, ended_at,"
 "  duration, warn_limit, terminate_limit, action, outcome, outcome_detail,"
-"  blocked_sessions, xmin_age, query, query_id)"
+"  blocked_sessions, xmin_age, query, query_id, trail, tags)"
 " SELECT kind, pid, backend_start, since, datname, usename, application_name,"
 "  client_addr, client_port, state, detected_at, last_seen_at, ended_at,"
 "  duration, warn_limit, terminate_limit, action, outcome, outcome_detail,"
-"  blocked_sessions, xmin_age, query, query_id"
+"  blocked_sessions, xmin_age, query, query_id, trail, tags"
 " FROM (SELECT DISTINCT ON (u.pid, u.backend_start, u.kind, u.since) u.*"
 "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 "   pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6),"
@@ -122,11 +124,12 @@ static const char upsert_sql[] =
 "   pg_catalog.unnest($13), pg_catalog.unnest($14), pg_catalog.unnest($15),"
 "   pg_catalog.unnest($16), pg_catalog.unnest($17), pg_catalog.unnest($18),"
 "   pg_catalog.unnest($19), pg_catalog.unnest($20), pg_catalog.unnest($21),"
-"   pg_catalog.unnest($22), pg_catalog.unnest($23), pg_catalog.unnest($24))"
+"   pg_catalog.unnest($22), pg_catalog.unnest($23), pg_catalog.unnest($24),"
+"   pg_catalog.unnest($25), pg_catalog.unnest($26))"
 "  AS u (kind, pid, backend_start, since, datname, usename, application_name,"
 "   client_addr, client_port, state, detected_at, last_seen_at, ended_at,"
 "   duration, warn_limit, terminate_limit, action, outcome, outcome_detail,"
-"   blocked_sessions, xmin_age, query, query_id, version)"
+"   blocked_sessions, xmin_age, query, query_id, trail, tags, version)"
 "  ORDER BY u.pid, u.backend_start, u.kind, u.since, u.version DESC) AS r"
 " ORDER BY r.version"
 " ON CONFLICT (pid, backend_start, kind, since) DO UPDATE SET"
@@ -136,7 +139,8 @@ static const char upsert_sql[] =
 "  action = EXCLUDED.action, outcome = EXCLUDED.outcome,"
 "  outcome_detail = EXCLUDED.outcome_detail,"
 "  blocked_sessions = GREATEST(i.blocked_sessions, EXCLUDED.blocked_sessions),"
-"  xmin_age = GREATEST(i.xmin_age, EXCLUDED.xmin_age), query = EXCLUDED.query";
+"  xmin_age = GREATEST(i.xmin_age, EXCLUDED.xmin_age), query = EXCLUDED.query,"
+"  trail = EXCLUDED.trail, tags = EXCLUDED.tags";
 
 /*
  * Rows still open whose incidents ($2 to $5) are not: of before this start of
@@ -293,7 +297,7 @@ expect(int result, int expected)
 
 /* Fill row n of the columns. */
 static void
-fill_row(const Row *row, int n, TransactionId next_xid, Datum *values[NUM_COLS],
+fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, Datum *values[NUM_COLS],
 		 bool *nulls[NUM_COLS])
 {
 	const Incident *incident = &row->incident;
@@ -339,6 +343,12 @@ fill_row(const Row *row, int n, TransactionId next_xid, Datum *values[NUM_COLS],
 	SET_TEXT(COL_QUERY, incident->text.query, incident->names.encoding);
 	SET_IF(COL_QUERY_ID, incident->text.query_id != 0,
 		   Int64GetDatum((int64) incident->text.query_id));
+	nulls[COL_TRAIL][n] = nulls[COL_TAGS][n] = true;
+	if (incident_copy_trail(row->index, incident, trail))
+	{
+		datum_trail(trail, incident->names.encoding, &values[COL_TRAIL][n], &nulls[COL_TRAIL][n]);
+		datum_tags(trail, incident->names.encoding, &values[COL_TAGS][n], &nulls[COL_TAGS][n]);
+	}
 	SET(COL_VERSION, Int64GetDatum((int64) row->version));
 
 #undef SET
@@ -354,6 +364,7 @@ make_arrays(const Row *rows, int nrows, Datum arrays[NUM_COLS])
 	bool	   *nulls[NUM_COLS];
 	int			lower_bound = 1;
 	TransactionId next_xid = impact_next_xid();
+	Trail	   *trail = palloc(trail_size());
 
 	for (int col = 0; col < NUM_COLS; col++)
 	{
@@ -361,7 +372,7 @@ make_arrays(const Row *rows, int nrows, Datum arrays[NUM_COLS])
 		nulls[col] = palloc0(sizeof(bool) * nrows);
 	}
 	for (int n = 0; n < nrows; n++)
-		fill_row(&rows[n], n, next_xid, values, nulls);
+		fill_row(&rows[n], n, next_xid, trail, values, nulls);
 
 	for (int col = 0; col < NUM_COLS; col++)
 	{

@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "report.h"
+#include "tags.h"
 #include "utils/hsearch.h"
 #include "verdict.h"
 
@@ -207,9 +208,27 @@ message_text(Message message, const Incident *incident, const SlotReason *reason
 	return out.data;
 }
 
+/* How the transaction began, and the tags that tell which code it was. */
+static void
+describe_trail(StringInfo out, const Trail *trail)
+{
+	int			count = trail_count(trail);
+	const char *first;
+	char	   *tags;
+
+	if (count == 0)
+		return;
+	first = trail_statement(trail, 0)->text;
+	if (count > 1 && strcmp(first, trail_statement(trail, count - 1)->text) != 0)
+		appendStringInfo(out, "\nFirst statement of the transaction: %s", first);
+	tags = tags_in_words(trail);
+	if (tags != NULL)
+		appendStringInfo(out, "\nTags: %s", tags);
+}
+
 /* The DETAIL: who it is, what it holds, what it did last. */
 static char *
-message_detail(const Incident *incident, TimestampTz now)
+message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 {
 	const Session *session = &incident->session;
 	const SessionText *text = &incident->text;
@@ -250,6 +269,7 @@ message_detail(const Incident *incident, TimestampTz now)
 							   " Statement: " : " Last statement: ");
 		appendBinaryStringInfo(&out, text->query, length);
 	}
+	describe_trail(&out, trail);
 	return out.data;
 }
 
@@ -284,8 +304,8 @@ tally(Message message, const Incident *incident)
  * NULL.
  */
 void
-report_incident(Message message, const Incident *incident, const SlotReason *reason,
-				TimestampTz now)
+report_incident(Message message, const Incident *incident, const Trail *trail,
+				const SlotReason *reason, TimestampTz now)
 {
 	LeakKind	kind = reason != NULL ? reason->kind : incident->kind;
 
@@ -298,7 +318,7 @@ report_incident(Message message, const Incident *incident, const SlotReason *rea
 	ereport(guc_log_level,
 			(errcode(kind_sqlstate(kind)),
 			 errmsg_internal("%s", message_text(message, incident, reason, now)),
-			 errdetail_internal("%s", message_detail(incident, now)),
+			 errdetail_internal("%s", message_detail(incident, trail, now)),
 			 message == MESSAGE_WOULD_TERMINATE ?
 			 errhint("Set leakwatch.mode to \"enforce\" to have it terminated.") :
 			 errhint("%s", report_hint(kind))));

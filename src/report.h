@@ -31,7 +31,7 @@ extern const char *report_hint(LeakKind kind);
 
 extern void report_at(int64 monotonic);
 extern int64 report_due(void);
-extern void report_incident(Message message, const Incident *incident,
+extern void report_incident(Message message, const Incident *incident, const Trail *trail,
 							const SlotReason *reason, TimestampTz now);
 extern void report_flush(void);
 

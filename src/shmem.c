@@ -21,6 +21,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "trail.h"
 
 static const struct
 {
@@ -31,6 +32,7 @@ static const struct
 	{control_shmem_size, control_shmem_init},
 	{slot_shmem_size, slot_shmem_init},
 	{clock_shmem_size, clock_shmem_init},
+	{trail_shmem_size, trail_shmem_init},
 	{enforce_shmem_size, enforce_shmem_init},
 	{incident_shmem_size, incident_shmem_init},
 };

@@ -100,6 +100,16 @@ add_client(RowBuilder *row, const SockAddr *client)
 	row->count += 2;
 }
 
+/* The trail of an incident, and its tags. */
+static void
+add_trail(RowBuilder *row, const Trail *trail, int encoding)
+{
+	datum_trail(trail, encoding, &row->values[row->count], &row->nulls[row->count]);
+	row->count++;
+	datum_tags(trail, encoding, &row->values[row->count], &row->nulls[row->count]);
+	row->count++;
+}
+
 static void
 add_counter(RowBuilder *row, Counter counter)
 {
@@ -131,6 +141,7 @@ Datum
 leakwatch_leaks(PG_FUNCTION_ARGS)
 {
 	Incident   *incident = palloc(sizeof(Incident));
+	Trail	   *trail = palloc(trail_size());
 	TimestampTz now = GetCurrentTimestamp();
 	TransactionId next_xid = impact_next_xid();
 	RowBuilder	row = {0};
@@ -179,6 +190,9 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 			add_text(&row, incident->text.query, incident->names.encoding);
 		else
 			add_text(&row, "<insufficient privilege>", -1);
+		if (!visible || !incident_copy_trail(i, incident, trail))
+			trail->total = 0;
+		add_trail(&row, trail, incident->names.encoding);
 		put(&row, fcinfo);
 	}
 	return (Datum) 0;

@@ -115,6 +115,7 @@ typedef struct Work
 
 	/* filled in while acting */
 	SessionText text;
+	Trail	   *trail;
 	SessionNames names;
 	Incident   *unrecorded;		/* stands in for one there was no room for */
 	uint32		opened;			/* kinds to be reported */
@@ -130,6 +131,7 @@ static Seat *seats = NULL;
 static Glance *glances = NULL;
 static TimestampTz *agenda = NULL;
 static MemoryContext scan_context = NULL;
+static Trail *newer_trail = NULL;
 static bool settings_changed = true;
 static Policy server_policy;
 static int	server_shortest_limit;	/* ms, 0: none */
@@ -256,6 +258,30 @@ set_horizon(Incident *incident, TransactionId horizon)
 	incident->horizon = horizon;
 }
 
+/*
+ * The session may have gone on in its transaction since the incident opened,
+ * and COMMIT or ROLLBACK be the last of it.
+ */
+static void
+update_trail(int index, const Incident *incident)
+{
+	const Trail *known = incident_trail(index);
+	TimestampTz transaction = 0;
+
+	if (!guc_capture_query || guc_trail_length == 0)
+		return;
+	if (incident->kind != KIND_SESSION)
+	{
+		transaction = incident->session.since[SINCE_TRANSACTION];
+		if (transaction == 0 && known->total > 0)
+			transaction = known->transaction;
+		if (transaction == 0)
+			return;
+	}
+	if (trail_read(&incident->session, transaction, newer_trail))
+		memcpy(incident_trail(index), newer_trail, trail_size());
+}
+
 static void
 close_incident(Seat *seat, LeakKind kind, IncidentOutcome outcome, TimestampTz ended_at,
 			   const char *detail)
@@ -263,6 +289,7 @@ close_incident(Seat *seat, LeakKind kind, IncidentOutcome outcome, TimestampTz e
 	int			index = seat->incident[kind];
 	Incident   *incident = incident_edit(index);
 
+	update_trail(index, incident);
 	set_horizon(incident, InvalidTransactionId);
 	incident->outcome = outcome;
 	incident->ended_at = ended_at;
@@ -417,9 +444,11 @@ follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 			incident_edited(index, false);
 		}
 
-		if (!guc_capture_query && incident->text.query[0] != '\0')
+		if (!guc_capture_query &&
+			(incident->text.query[0] != '\0' || incident_trail(index)->total > 0))
 		{
 			incident_edit(index)->text.query[0] = '\0';
+			incident_trail(index)->total = 0;
 			incident_edited(index, true);
 		}
 
@@ -849,7 +878,7 @@ open_incidents(Work *work)
 			continue;
 
 		incident = new_incident(work, kind);
-		seat->incident[kind] = incident_open(incident);
+		seat->incident[kind] = incident_open(incident, work->trail);
 		if (seat->incident[kind] < 0)
 		{
 			seat->unrecorded |= KIND_BIT(kind);
@@ -1019,6 +1048,11 @@ act(Work *work)
 		return;
 	}
 
+	work->trail = palloc0(trail_size());
+	if (!guc_capture_query ||
+		!trail_read(&seat->session, seat->session.since[SINCE_TRANSACTION], work->trail))
+		work->trail->total = 0;
+
 	look_up_names(&seat->session, &work->names);
 	if (work->opens != 0)
 		open_incidents(work);
@@ -1036,7 +1070,7 @@ remind(Seat *seat, LeakKind kind)
 
 	if (index < 0)
 		return;
-	report_incident(MESSAGE_REMINDER, incident_peek(index), NULL, now);
+	report_incident(MESSAGE_REMINDER, incident_peek(index), incident_trail(index), NULL, now);
 
 	edit = incident_edit(index);
 	edit->reminders++;
@@ -1067,12 +1101,12 @@ say(const Work *work)
 			(work->decided != MESSAGE_OPENED && incident == decided_on))
 			continue;
 		if (work->opened & KIND_BIT(kind))
-			report_incident(MESSAGE_OPENED, incident, NULL, now);
+			report_incident(MESSAGE_OPENED, incident, work->trail, NULL, now);
 		else if (work->reminds & KIND_BIT(kind))
 			remind(seat, kind);
 	}
 	if (work->decided != MESSAGE_OPENED && decided_on != NULL)
-		report_incident(work->decided, decided_on, &work->reason, now);
+		report_incident(work->decided, decided_on, work->trail, &work->reason, now);
 }
 
 /* ---------- the scan ---------- */
@@ -1291,6 +1325,7 @@ prepare(void)
 	}
 	impact_survey();
 	scan_last(&previous_scan, &duration);
+	newer_trail = MemoryContextAllocZero(TopMemoryContext, trail_size());
 	incident_attach(adopt);
 	read_settings();
 }
