@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * sqlcommenter_test.c
+ *	  Shows how tags are read from comments, without a server.
+ *
+ * Prints TAP.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "c.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "sqlcommenter.h"
+
+static int	tests = 0;
+static int	failures = 0;
+
+static char found[1024];
+
+static void
+collect(void *state, const char *key, size_t key_length, const char *value,
+		size_t value_length)
+{
+	size_t		used = strlen(found);
+
+	snprintf(found + used, sizeof(found) - used, "[%.*s=%.*s]",
+			 (int) key_length, key, (int) value_length, value);
+}
+
+static void
+parse(const char *text, size_t length)
+{
+	char	   *scratch = malloc(length + 1);
+
+	found[0] = '\0';
+	if (scratch == NULL)
+		abort();
+	sqlcommenter_parse(text, length, scratch, collect, NULL);
+	free(scratch);
+}
+
+static void
+ok(bool condition, const char *what)
+{
+	tests++;
+	if (!condition)
+		failures++;
+	printf("%s %d - %s\n", condition ? "ok" : "not ok", tests, what);
+	if (!condition)
+		printf("# found %s\n", found);
+}
+
+static void
+is(const char *text, const char *expected, const char *what)
+{
+	parse(text, strlen(text));
+	ok(strcmp(found, expected) == 0, what);
+}
+
+/* A text of one repeated piece is read in time that grows with its length. */
+static void
+is_quick(const char *piece, const char *what)
+{
+	size_t		size = strlen(piece);
+	size_t		length = 8 * 1024 * 1024 / size * size;
+	char	   *text = malloc(length + 1);
+	clock_t		start;
+
+	if (text == NULL)
+		abort();
+	for (size_t i = 0; i < length; i++)
+		text[i] = piece[i % size];
+	start = clock();
+	parse(text, length);
+	ok((clock() - start) / (double) CLOCKS_PER_SEC < 2, what);
+	free(text);
+}
+
+int
+main(void)
+{
+	is("", "", "nothing");
+	is("SELECT 1", "", "no comment");
+	is("SELECT 1 /*a='b'*/", "[a=b]", "a tag");
+	is("SELECT 1 /* a = 'b' , c='d' */ ;\n", "[a=b][c=d]", "space around");
+	is("/*a='b'*/ SELECT 1", "[a=b]", "at the start");
+	is("/*a='b'*/ SELECT 1 /*c='d'*/", "[a=b][c=d]", "at both ends");
+	is("/*a='1'*//*b='2'*/ SELECT 1 /*c='3'*/ /* text */ /*d='4'*/;",
+	   "[a=1][b=2][c=3][d=4]", "several comments");
+	is("/*a='b'*/", "[a=b]", "nothing else, once");
+	is("SELECT /*a='b'*/ 1", "", "not in the middle");
+	is("/*+ SeqScan(t) */ SELECT 1 /*a='b'*/", "[a=b]", "a hint is none");
+	is("SELECT 1 /*route='%2Fapi%2Fr%C3%A9sum%c3%a9'*/", "[route=/api/r\303\251sum\303\251]",
+	   "URL-encoded value");
+	is("SELECT 1 /*my%20key='b'*/", "[my key=b]", "URL-encoded key");
+	is("SELECT 1 /*a='DROP TABLE \\'x\\', y'*/", "[a=DROP TABLE 'x', y]", "escaped quotes and a comma");
+	is("SELECT 1 /*a='it%27s'*/", "[a=it's]", "an encoded quote");
+	is("SELECT 1 /*a='1+1'*/", "[a=1+1]", "a plus is a plus");
+	is("SELECT 1 /*a='100%', b='%zz', c='%4', d='%00'*/", "[a=100%][b=%zz][c=%4][d=%00]",
+	   "what is no URL encoding stays");
+	is("SELECT 1 /*a=''*/", "[a=]", "an empty value");
+	is("SELECT 1 /*a='1',a='2'*/", "[a=1][a=2]", "a key twice");
+	is("SELECT 1 /*a, b=, =c, d='e, f='g'*/", "", "malformed");
+	is("SELECT 1 /*a='1', broken, b=2, c='3'*/", "[a=1][c=3]", "malformed ones between others");
+	is("SELECT 1 /*a='b\\'*/", "", "an escaped closing quote");
+	is("SELECT 1 /*a='b'c'*/", "", "a quote within");
+	is("SELECT 1 /*two words='b'*/", "", "a key of two words");
+	is("SELECT 1 /* don't ask, really: it's fine */", "", "prose");
+	is("/*", "", "open");
+	is("/*/", "", "barely open");
+	is("*/", "", "closed only");
+	is("/**/", "", "empty comment");
+	is("SELECT 1 /*a='b'", "", "never closed");
+	is("SELECT ' ... id = 1 /*a='b'*/", "[a=b]", "a text that lost its middle");
+
+	is_quick("/*", "many comments that open");
+	is_quick("*/", "that close");
+	is_quick("/**/", "empty ones");
+	is_quick("/*a='b'*/", "with tags");
+	is_quick("/*a='b',", "within each other");
+	is_quick(" ;", "only ends");
+
+	printf("1..%d\n", tests);
+	return failures > 0;
+}
