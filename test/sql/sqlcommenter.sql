@@ -5,7 +5,7 @@ RESET client_min_messages;
 
 CREATE FUNCTION pg_temp.tags(text) RETURNS jsonb LANGUAGE sql AS 'SELECT leakwatch.sqlcommenter_tags($1)';
 
--- The example of the specification
+-- Examples of the specification: the first lacks some quotes there too.
 SELECT key, value FROM jsonb_each_text(pg_temp.tags($$SELECT * FROM FOO /*action='%2Fparam*d',controller='index,'framework='spring',
 traceparent='00-5bd66ef5095369c7b0d1f8f4bd33716a-c532cb4098ac3dd2-01',
 tracestate='congo%3Dt61rcWkgMzE%2Crojo%3D00f067aa0ba902b7'*/$$));
@@ -30,8 +30,8 @@ SELECT statement, pg_temp.tags(statement) AS tags
     ('SELECT 1 /*bad, a=''b'', =''c'', d=*/'),
     ('SELECT ''/*a=b*/''')) AS v (statement);
 
--- What is no UTF-8 once it is decoded is replaced.
-SELECT pg_temp.tags('SELECT 1 /*a=''%C3%A9%FF%C3''*/') ->> 'a' = convert_from('\xc3a93f', 'UTF8') || CASE WHEN length(pg_temp.tags('SELECT 1 /*a=''%C3%A9%FF%C3''*/') ->> 'a') = 2 THEN '' ELSE '?' END AS replaced;
+-- What is no UTF-8 once it is decoded is replaced, or left out at the end.
+SELECT pg_temp.tags('SELECT 1 /*a=''%C3%A9%FF%C3''*/') ->> 'a' = U&'\00E9?' AS replaced;
 
 SELECT leakwatch.sqlcommenter_tags(NULL) IS NULL AS nothing;
 

@@ -21,7 +21,7 @@ static int	failures = 0;
 static char found[1024];
 
 static void
-collect(void *state, const char *key, size_t key_length, const char *value,
+collect(void *state pg_attribute_unused(), const char *key, size_t key_length, const char *value,
 		size_t value_length)
 {
 	size_t		used = strlen(found);
