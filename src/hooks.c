@@ -21,6 +21,7 @@
 #include "report.h"
 #include "slot.h"
 #include "storage/ipc.h"
+#include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "trail.h"
 #include "utils/elog.h"
@@ -71,7 +72,7 @@ on_emit_log(ErrorData *edata)
 	}
 	/* an ERROR gets here only when nothing in the statement has caught it */
 	if (edata->elevel == ERROR)
-		trail_note_failure(edata->sqlerrcode);
+		trail_note_failure(edata->sqlerrcode, debug_query_string);
 	if (is_actor && edata->elevel >= ERROR && edata->message != NULL)
 	{
 		actor_error(this_actor, edata->message);
@@ -171,10 +172,19 @@ on_transaction(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 
+	trail_note_end(event == XACT_EVENT_ABORT);
 	note_going_on();
 	if (extension_created && event == XACT_EVENT_COMMIT)
 		recorder_want();
 	extension_created = false;
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mySubid,
+				  SubTransactionId parentSubid, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		trail_note_end(true);
 }
 
 void
@@ -188,6 +198,7 @@ hooks_install(void)
 	{
 		prev_executor_start = ExecutorStart_hook;
 		ExecutorStart_hook = on_executor_start;
+		RegisterSubXactCallback(on_subtransaction, NULL);
 	}
 	RegisterXactCallback(on_transaction, NULL);
 	listen_init();

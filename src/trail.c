@@ -61,6 +61,17 @@ static char *slots = NULL;
 static TimestampTz noted_at = 0;
 static int	noted_location = 0;	/* of the statement in its string; -1: of all */
 
+/*
+ * The last error in it, whatever became of that.  The log hook does not see
+ * errors that log_min_messages hides; error context callbacks see them all.
+ */
+static struct
+{
+	int			sqlerrcode;
+	TimestampTz at;
+	const char *source;
+}			last_error;
+
 /* ---------- shared memory ---------- */
 
 Size
@@ -296,6 +307,31 @@ clear_trail(TrailSlot *slot)
 	change_end(&slot->changes);
 }
 
+/* An error context callback that adds no context. */
+static void
+on_error(void *arg)
+{
+	last_error.sqlerrcode = geterrcode();
+	last_error.at = GetCurrentStatementStartTimestamp();
+	last_error.source = debug_query_string;
+}
+
+/*
+ * Be told of errors, if that is not so yet.  What is put on the stack within
+ * PG_TRY is off it after that, and an uncaught error empties it, so this is
+ * done between statements: at the end of each transaction.
+ */
+static void
+watch_errors(void)
+{
+	static ErrorContextCallback callback = {.callback = on_error};
+	ErrorContextCallback **bottom = &error_context_stack;
+
+	while (*bottom != NULL && *bottom != &callback)
+		bottom = &(*bottom)->previous;
+	*bottom = &callback;
+}
+
 /* Is there another statement in a string that this one is at the start of? */
 static bool
 is_followed(const char *rest)
@@ -394,11 +430,10 @@ trail_note(const PlannedStmt *statement, const char *source)
  * could not be understood is noted only now.
  */
 void
-trail_note_failure(int sqlerrcode)
+trail_note_failure(int sqlerrcode, const char *source)
 {
 	TrailSlot  *slot = my_slot();
 	TimestampTz transaction = GetCurrentTransactionStartTimestamp();
-	const char *source = debug_query_string;
 	size_t		length;
 	char		text[TRAIL_TEXT_SIZE + 1];
 
@@ -433,6 +468,22 @@ trail_note_failure(int sqlerrcode)
 		length = strlen(NOT_SHOWN);
 	}
 	add_statement(slot, transaction, 0, NULL, source, length, sqlerrcode);
+}
+
+/*
+ * A transaction or a subtransaction ends, or with aborted is rolled back.  If
+ * nobody asked for that or has caught the error, the stack of context
+ * callbacks has been emptied.
+ */
+void
+trail_note_end(bool aborted)
+{
+	if (my_slot() == NULL)
+		return;
+	if (aborted && error_context_stack == NULL && last_error.sqlerrcode != 0 &&
+		last_error.at == GetCurrentStatementStartTimestamp())
+		trail_note_failure(last_error.sqlerrcode, last_error.source);
+	watch_errors();
 }
 
 /* ---------- reading ---------- */

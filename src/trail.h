@@ -41,7 +41,8 @@ extern void trail_shmem_init(void);
 
 /* Called by a backend, for itself. */
 extern void trail_note(const PlannedStmt *statement, const char *source);
-extern void trail_note_failure(int sqlerrcode);
+extern void trail_note_failure(int sqlerrcode, const char *source);
+extern void trail_note_end(bool aborted);
 
 /* Called by the watcher. */
 extern bool trail_read(const Session *session, TimestampTz transaction, Trail *trail);

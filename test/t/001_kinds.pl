@@ -13,6 +13,8 @@ leakwatch.scan_interval = '1s'
 leakwatch.idle_in_transaction_warn = '200ms'
 leakwatch.aborted_transaction_warn = '250ms'
 leakwatch.transaction_warn = '300ms'
+# more leaks than it says one by one
+leakwatch.log_burst = 0
 EOF
 
 # Whom the server's limits are not for

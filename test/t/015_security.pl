@@ -43,7 +43,9 @@ sub recorded_leak
 #
 my @objects = split /\n/, $node->safe_psql('postgres', <<'EOC');
 SELECT CASE WHEN classid = 'pg_proc'::regclass
-	THEN 'SELECT ' || objid::regprocedure
+	THEN (SELECT format('SELECT %s(%s)', oid::regproc,
+			(SELECT string_agg('NULL::' || arg::regtype, ', ') FROM unnest(proargtypes) AS arg))
+		FROM pg_proc WHERE oid = objid)
 	ELSE 'TABLE ' || objid::regclass END
 FROM pg_depend WHERE deptype = 'e'
 	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leakwatch')

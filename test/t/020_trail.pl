@@ -169,6 +169,35 @@ is_trail(
 	q{BEGIN; | INSERT INTO item VALUES (1, 'two'); | COMMIT; [23505]},
 	kind => 'idle_session');
 
+foreach my $level (qw(log fatal panic))
+{
+	my $set = "SET log_min_messages = $level";
+
+	is_trail(
+		"with errors not logged ($level): the statement that failed",
+		[ $set, 'BEGIN', 'SELECT 1', 'SELECT 1/0', 'SELECT 2' ],
+		'BEGIN; | SELECT 1; | SELECT 1/0; [22012]',
+		kind => $aborted,
+		user => undef);
+	is_trail(
+		"with errors not logged ($level): one that could not be parsed",
+		[ $set, 'BEGIN', 'SELCT 1' ],
+		'BEGIN; | SELCT 1; [42601]',
+		kind => $aborted,
+		user => undef);
+	is_trail(
+		"with errors not logged ($level): one within a savepoint, and one that was caught",
+		[
+			$set,
+			'BEGIN\; SAVEPOINT s',
+			q{DO $$BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN END$$},
+			'SELECT nothing'
+		],
+		'BEGIN; SAVEPOINT s; | DO $$BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN END$$; | SELECT nothing; [42703]',
+		kind => $aborted,
+		user => undef);
+}
+
 #
 # What never gets there
 #
