@@ -154,7 +154,7 @@ next_character(const char *text, const char *end)
 static void
 copy_text(char *copy, const char *text, size_t length)
 {
-	const char *end = text + length;
+	const char *end;
 	const char *tail;
 	int			head;
 
@@ -165,6 +165,7 @@ copy_text(char *copy, const char *text, size_t length)
 		return;
 	}
 
+	end = text + length;
 	head = pg_mbcliplen(text, HEAD_SIZE + MAX_MULTIBYTE_CHAR_LEN, HEAD_SIZE);
 	tail = next_character(end - (TRAIL_TEXT_SIZE - HEAD_SIZE - strlen(GAP)), end);
 	memcpy(copy, text, head);
