@@ -336,13 +336,34 @@ like(
 terminate($node, $session);
 
 #
+# A database of another encoding
+#
+$node->safe_psql('postgres',
+	"CREATE DATABASE latin ENCODING LATIN1 LOCALE 'C' TEMPLATE template0");
+$session = session($node, db => 'latin', set => { "${kind}_warn" => '50ms' });
+$session->query('SET client_encoding = UTF8');
+$session->query('BEGIN');
+utf8::encode(my $accented = "SELECT '\x{e4}' /*name='\x{e4}',encoded='%C3%A4'*/");
+$session->query($accented);
+$row = row_of($session);
+is($row->{trail}[1]{query},
+	"SELECT '\x{e4}' /*name='\x{e4}',encoded='%C3%A4'*/;",
+	'text of another encoding is converted');
+is_deeply(
+	$row->{tags},
+	{ name => "\x{e4}", encoded => "\x{e4}" },
+	'and so are its tags');
+terminate($node, $session);
+
+#
 # Who sees it
 #
 $node->safe_psql('postgres', <<'EOC');
-CREATE ROLE nobody LOGIN;
-GRANT USAGE ON SCHEMA leakwatch TO nobody;
-GRANT SELECT ON leakwatch.leaks TO nobody;
-GRANT EXECUTE ON FUNCTION leakwatch.leaks() TO nobody;
+CREATE ROLE nobody;
+CREATE ROLE reader IN ROLE pg_read_all_stats;
+GRANT USAGE ON SCHEMA leakwatch TO nobody, reader, app;
+GRANT SELECT ON leakwatch.leaks TO nobody, reader, app;
+GRANT EXECUTE ON FUNCTION leakwatch.leaks() TO nobody, reader, app;
 EOC
 $session = session($node, set => { "${kind}_warn" => '50ms' });
 $session->query("BEGIN\\; SELECT 1 $tags");
@@ -350,8 +371,9 @@ row_of($session);
 my $sql = "SELECT trail IS NULL, tags IS NULL FROM leakwatch.leaks WHERE pid = $session->{pid}";
 is($node->safe_psql('postgres', "SET ROLE nobody; $sql"),
 	't|t', 'an ordinary role sees no trail of others');
-is( $node->safe_psql('postgres', "SET ROLE pg_read_all_stats; RESET ROLE; $sql"),
-	'f|f', 'those who may, do');
+is($node->safe_psql('postgres', "SET ROLE $_; $sql"),
+	'f|f', "$_ does")
+  foreach qw(reader app);
 
 #
 # No text at all
