@@ -4,7 +4,7 @@
 #	perl bench.pl MODE OUTPUT PART...
 #
 # MODE is default, quick or full.  Writes results.json and results.md to OUTPUT,
-# and scaling.dat for the plot when scan is among the parts.
+# which keep the other parts' results that were there, and what the plot needs.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,9 +12,9 @@ use Bench;
 use File::Basename;
 use JSON::PP;
 use POSIX qw(strftime);
+use PostgreSQL::Test::Utils;
 
 my ($mode, $output, @parts) = @ARGV;
-my (@table, %raw);
 
 sub first_line
 {
@@ -48,6 +48,11 @@ my %machine = (
 	kernel => first_line('/proc/sys/kernel/osrelease', qr/(\S+)/),
 	load => first_line('/proc/loadavg', qr/(\S+)/));
 
+# What was measured before stays, part by part, until it is measured anew.
+my $json = JSON::PP->new->pretty->canonical;
+my $results = -e "$output/results.json" ? $json->decode(slurp_file("$output/results.json")) : {};
+
+my $failed = 0;
 foreach my $part (@parts)
 {
 	say_step("==> $part");
@@ -56,35 +61,49 @@ foreach my $part (@parts)
 	if (!$rows)
 	{
 		say_step("could not measure $part: $@");
-		exit 1;
+		$failed = 1;
+		next;
 	}
 	if ($mode eq 'quick')
 	{
 		# so few say nothing of a promise
 		$_->{verdict} = '' foreach @$rows;
 	}
-	push @table, @$rows;
-	$raw{$part} = $figures;
+	$results->{$part} = { machine => \%machine, table => $rows, figures => $figures };
 }
 
-my $machine = "Measured on $machine{date} at commit $machine{commit}"
-  . " with PostgreSQL $machine{postgresql} on $machine{cores} cores of $machine{cpu}"
-  . ", Linux $machine{kernel}, load $machine{load} at the start"
-  . ($mode eq 'default' ? '' : ", --$mode")
-  . ".\n";
-my $text = "$machine\n| what | measured | promised | |\n| --- | --- | --- | --- |\n"
-  . join('', map { "| $_->{what} | $_->{measured} | $_->{promise} | $_->{verdict} |\n" } @table);
-my $json = JSON::PP->new->pretty->canonical;
+# The table: for each part where it was measured, and what.
+sub words_of
+{
+	my ($m) = @_;
+
+	return "Measured on $m->{date} at commit $m->{commit} with PostgreSQL $m->{postgresql}"
+	  . " on $m->{cores} cores of $m->{cpu}, Linux $m->{kernel}, load $m->{load} at the start"
+	  . ($m->{mode} eq 'default' ? '' : ", --$m->{mode}") . ".\n";
+}
+
+my $text = '';
+foreach my $part (grep { $results->{$_} } qw(scan lateness overhead storm memory innocent))
+{
+	my $result = $results->{$part};
+
+	$text .= ($text eq '' ? '' : "\n") . "## $part\n\n" . words_of($result->{machine})
+	  . "\n| what | measured | promised | |\n| --- | --- | --- | --- |\n";
+	$text .= "| $_->{what} | $_->{measured} | $_->{promise} | $_->{verdict} |\n" foreach @{ $result->{table} };
+}
 
 file('results.md', $text);
-file('results.json', $json->encode({ machine => \%machine, table => \@table, figures => \%raw }));
-if (my $scan = $raw{scan})
+file('results.json', $json->encode($results));
+if (my $scan = $results->{scan})
 {
+	my $figures = $scan->{figures};
+
 	file('scaling.dat',
 		join '', map {
-			my $s = $scan->{$_};
+			my $s = $figures->{$_};
 			join(' ', $_, map { $s->{$_}{median} / 1e3 } qw(query watcher floor warm_watcher)) . "\n";
-		} sort { $a <=> $b } grep { /^\d/ } keys %$scan);
-	file('machine.txt', $machine);
+		} sort { $a <=> $b } grep { /^\d/ } keys %$figures);
+	file('machine.txt', words_of($scan->{machine}));
 }
 show($text);
+exit $failed;
