@@ -15,6 +15,8 @@
  *					there is no limit for that
  *	  crossed		COMMIT was on its way when the end came: from here nobody can
  *					tell which was first
+ *	  overtaken		the same, but COMMIT was sent when the limit had passed: the
+ *					end was decided before COMMIT arrived, and came after it
  *	  due			terminated, and nothing is wrong with that
  *	  forgotten		meant to be terminated, and still there 5 s after the limit
  */
@@ -26,6 +28,9 @@
 
 #define MAX_CONNECTING	16
 #define PATIENCE		INT64_C(5000000)
+
+/* As long as a signal may take on a busy machine, in us. */
+#define OVERTAKING		20000
 
 typedef enum
 {
@@ -61,6 +66,7 @@ static struct
 	int64_t		leaks;
 	int64_t		due;
 	int64_t		crossed;
+	int64_t		overtaken;
 	int64_t		early;
 	int64_t		afterwards;
 	int64_t		forgotten;
@@ -120,6 +126,9 @@ judge(const Client *client)
 		counted.early++;
 		victim("early", client);
 	}
+	else if (client->committed != 0 && client->ended - client->committed < OVERTAKING &&
+			 client->commit_sent - client->begin_sent >= limit)
+		counted.overtaken++;
 	else if (client->committed != 0)
 	{
 		counted.afterwards++;
@@ -408,10 +417,10 @@ main(int argc, char **argv)
 	for (int i = 0; i < nlate; i++)
 		printf("late %" PRId64 "\n", late[i]);
 	printf("changes %" PRId64 "\nbelow %" PRId64 "\nabove %" PRId64 "\nleaks %" PRId64
-		   "\ndue %" PRId64 "\ncrossed %" PRId64 "\nearly %" PRId64 "\nafterwards %" PRId64
+		   "\ndue %" PRId64 "\ncrossed %" PRId64 "\novertaken %" PRId64 "\nearly %" PRId64 "\nafterwards %" PRId64
 		   "\nforgotten %" PRId64 "\nforeign %" PRId64 "\nterminated %" PRId64 "\nok\n",
 		   counted.changes, counted.below, counted.above, counted.leaks, counted.due,
-		   counted.crossed, counted.early, counted.afterwards, counted.forgotten,
+		   counted.crossed, counted.overtaken, counted.early, counted.afterwards, counted.forgotten,
 		   counted.foreign, counted.terminated);
 	return 0;
 }

@@ -38,6 +38,7 @@ sub part_innocent
 		row("terminated too early, of $words", $count{early} + $count{afterwards}, '0', $count{early} + $count{afterwards} == 0),
 		row('forgotten', $count{forgotten}, '0', $count{forgotten} == 0),
 		row('terminated while COMMIT was on its way, after the limit', $count{crossed}),
+		row('terminated after COMMIT was replied to, which was sent after the limit', $count{overtaken}),
 		row('terminations after the limit, seen by the client',
 			sprintf('p50 %s, p99 %s, max %s', map { ms(quantile($_, @late)) } 0.5, 0.99, 1))
 	], { %count, late => { map { $_ => quantile($_, @late) } 0.5, 0.99, 1 }, status => $status });
