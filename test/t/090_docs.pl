@@ -22,6 +22,15 @@ my $provided = $meta->{provides}{leakwatch};
 my ($newest) = slurp_file("$top/CHANGELOG.md") =~ /^## (\S+)/m;
 
 like($version, qr/^\d+\.\d+\.\d+$/, 'the control file has a version');
+# Debian has no validator of PGXN's metadata; these are the specification's
+# required keys, and its rules for those that are used.
+ok(defined $meta->{$_}, "META.json has a $_")
+  foreach qw(name version abstract maintainer license provides meta-spec);
+is($meta->{'meta-spec'}{version}, '1.0.0', 'of the specification it names');
+is($meta->{license}, 'postgresql', 'with a licence from its list');
+is_deeply([ grep { ref || length > 255 || m{[\\/[:cntrl:]]} } @{ $meta->{tags} }, $meta->{name} ],
+	[], 'with name and tags that are terms');
+like($meta->{prereqs}{runtime}{requires}{PostgreSQL}, qr/^\d+\.\d+\.\d+$/, 'and a version for what it needs');
 is($meta->{version}, $version, 'META.json is of that version');
 is($provided->{version}, $version, 'and says that the extension is');
 is($provided->{file}, "sql/leakwatch--$version.sql",
