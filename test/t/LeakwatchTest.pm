@@ -36,7 +36,8 @@ sub new_node
 	my ($name, $conf) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init;
+	# not what the locale of whoever runs this gives
+	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 	$node->append_conf('postgresql.conf', <<'EOC');
 shared_preload_libraries = 'leakwatch'
 max_connections = 60
