@@ -40,6 +40,7 @@ int			guc_log_level;
 int			guc_log_repeat;
 int			guc_log_burst;
 bool		guc_capture_query;
+bool		guc_warn_client;
 int			guc_retention;
 int			guc_max_incidents;
 int			guc_trail_length;
@@ -343,6 +344,14 @@ guc_define(void)
 							 &guc_capture_query,
 							 true,
 							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("leakwatch.warn_client",
+							 "Tells a client that its session has been reported.",
+							 "It gets a warning with the next statement that the session executes.",
+							 &guc_warn_client,
+							 true,
+							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("leakwatch.retention",

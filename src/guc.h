@@ -32,6 +32,7 @@ extern int	guc_log_level;
 extern int	guc_log_repeat;		/* s, 0: once */
 extern int	guc_log_burst;
 extern bool guc_capture_query;
+extern bool guc_warn_client;
 extern int	guc_retention;		/* s, 0: for ever */
 extern int	guc_max_incidents;	/* 0: from max_connections */
 extern int	guc_trail_length;	/* 0: off */

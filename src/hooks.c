@@ -128,10 +128,20 @@ ends_failed_transaction(const Node *statement)
 	}
 }
 
-/* Installed only if there are trails. */
+/* A session that goes on after it was reported says so to its client, once. */
+static void
+tell_client(void)
+{
+	SlotReport	report;
+
+	if (unlikely(slot_take_report(&report)) && guc_warn_client && MyBackendType == B_BACKEND)
+		report_to_client(&report, GetCurrentStatementStartTimestamp());
+}
+
 static void
 on_executor_start(QueryDesc *queryDesc, int eflags)
 {
+	tell_client();
 	trail_note(queryDesc->plannedstmt, queryDesc->sourceText);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
@@ -149,6 +159,7 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 	bool		creates_us = IsA(statement, CreateExtensionStmt) &&
 		strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
 
+	tell_client();
 	if (context == PROCESS_UTILITY_TOPLEVEL)
 		trail_note(pstmt, queryString);
 	listen_note(statement);
@@ -194,12 +205,10 @@ hooks_install(void)
 	emit_log_hook = on_emit_log;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = on_process_utility;
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = on_executor_start;
 	if (guc_trail_length > 0)
-	{
-		prev_executor_start = ExecutorStart_hook;
-		ExecutorStart_hook = on_executor_start;
 		RegisterSubXactCallback(on_subtransaction, NULL);
-	}
 	RegisterXactCallback(on_transaction, NULL);
 	listen_init();
 }

@@ -166,6 +166,62 @@ report_reason_detail(const SlotReason *reason)
 	return out.data;
 }
 
+/*
+ * Which limit an incident is over, as its index in the policy: the one that
+ * warns, or the one that terminates where that is shorter.
+ */
+int
+report_exceeded(const Incident *incident, TimestampTz now)
+{
+	if (incident->warn_limit > 0 &&
+		(incident->terminate_limit == 0 ||
+		 incident_duration(incident, now) >= incident->warn_limit * INT64CONST(1000)))
+		return POLICY_WARN(incident->kind);
+	return POLICY_TERMINATE(incident->kind);
+}
+
+static void
+describe_incident(StringInfo out, const Incident *incident, TimestampTz now)
+{
+	int			exceeded = report_exceeded(incident, now);
+
+	describe_excess(out, incident->kind, incident_duration(incident, now),
+					exceeded == POLICY_WARN(incident->kind) ?
+					incident->warn_limit : incident->terminate_limit,
+					guc_limit_name(exceeded));
+}
+
+/* "idle in transaction for 5 s, over the limit of ...", palloc'd. */
+char *
+report_excess(const Incident *incident, TimestampTz now)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	describe_incident(&out, incident, now);
+	return out.data;
+}
+
+/*
+ * The session tells its own client that it has been reported: now is when the
+ * statement came in with which it goes on.  Not for the server log, where it
+ * stands already.
+ */
+void
+report_to_client(const SlotReport *report, TimestampTz now)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	describe_excess(&out, report->kind, Max(now - report->since, 0), report->limit,
+					guc_limit_name(report->limit_index));
+	ereport(WARNING_CLIENT_ONLY,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("this session had been %s", out.data),
+			 errhint("%s", report_hint(report->kind))));
+	pfree(out.data);
+}
+
 /* The primary message: what, how long, which limit. */
 static char *
 message_text(Message message, const Incident *incident, const SlotReason *reason,
@@ -195,16 +251,7 @@ message_text(Message message, const Incident *incident, const SlotReason *reason
 		describe_excess(&out, reason->kind, reason->age, reason->limit,
 						guc_limit_name(POLICY_TERMINATE(reason->kind)));
 	else
-	{
-		int64		age = incident_duration(incident, now);
-		bool		warns = incident->warn_limit > 0 &&
-			(incident->terminate_limit == 0 || age >= incident->warn_limit * INT64CONST(1000));
-
-		describe_excess(&out, incident->kind, age,
-						warns ? incident->warn_limit : incident->terminate_limit,
-						guc_limit_name(warns ? POLICY_WARN(incident->kind) :
-									   POLICY_TERMINATE(incident->kind)));
-	}
+		describe_incident(&out, incident, now);
 	return out.data;
 }
 

@@ -27,6 +27,9 @@ typedef enum Message
 extern const char *report_duration(int64 usec, char *buffer, Size size);
 extern void report_limit(const SlotReason *reason, char *buffer, Size size);
 extern char *report_reason_detail(const SlotReason *reason);
+extern int	report_exceeded(const Incident *incident, TimestampTz now);
+extern char *report_excess(const Incident *incident, TimestampTz now);
+extern void report_to_client(const SlotReport *report, TimestampTz now);
 extern const char *report_hint(LeakKind kind);
 
 extern void report_at(int64 monotonic);

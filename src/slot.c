@@ -11,7 +11,8 @@
  *   backend has ended, the owner noted there differs from the status entry
  *   and the slot counts as empty.
  *
- * - the watcher's: "watched" is an atomic, "reason" has a counter of its own.
+ * - the watcher's: "watched" is an atomic, "reason" and "report" have counters
+ *   of their own.
  *
  * Beside the slots there is a bit for each, set by a backend after it has
  * changed in its slot what it is judged by, and cleared by the watcher before
@@ -55,6 +56,8 @@ typedef struct Slot
 	pg_atomic_uint64 watched;	/* backend_start of the marked session, or 0 */
 	pg_atomic_uint32 reason_changes;
 	SlotReason	reason;
+	pg_atomic_uint32 report_changes;
+	SlotReport	report;
 } Slot;
 
 /* Slots whose bits are in one word. */
@@ -95,6 +98,7 @@ slot_shmem_init(void)
 		pg_atomic_init_u32(&slots[i].changes, 0);
 		pg_atomic_init_u64(&slots[i].watched, 0);
 		pg_atomic_init_u32(&slots[i].reason_changes, 0);
+		pg_atomic_init_u32(&slots[i].report_changes, 0);
 	}
 }
 
@@ -249,6 +253,28 @@ slot_my_reason(SlotReason *reason)
 		reason->backend_start == MyStartTimestamp;
 }
 
+/*
+ * What has been reported of this session since the last call; false if
+ * nothing has.  One read of memory that is ours, in the usual case.
+ */
+bool
+slot_take_report(SlotReport *report)
+{
+	static uint32 seen = 0;
+	Slot	   *slot = my_slot();
+	uint32		changes;
+
+	if (slot == NULL)
+		return false;
+	changes = pg_atomic_read_u32(&slot->report_changes);
+	if (likely(changes == seen) ||
+		!change_copy(&slot->report_changes, report, &slot->report, sizeof(SlotReport)) ||
+		pg_atomic_read_u32(&slot->report_changes) != changes)
+		return false;
+	seen = changes;
+	return report->backend_start == MyStartTimestamp;
+}
+
 /* Mark the session whose end the watcher will want to know. */
 void
 slot_watch(int slot, TimestampTz backend_start)
@@ -277,6 +303,17 @@ slot_set_reason(int slot, const SlotReason *reason)
 	change_end(&s->reason_changes);
 	/* the signal must not overtake it */
 	pg_memory_barrier();
+}
+
+/* Let a session know that it has been reported. */
+void
+slot_set_report(int slot, const SlotReport *report)
+{
+	Slot	   *s = &slots[slot];
+
+	change_begin(&s->report_changes);
+	s->report = *report;
+	change_end(&s->report_changes);
 }
 
 /* How a marked session ended; false if it told nothing. */

@@ -37,6 +37,16 @@ typedef struct SlotReason
 	int			limit;			/* ms */
 } SlotReason;
 
+/* What has been reported of a session, for it to tell its client. */
+typedef struct SlotReport
+{
+	TimestampTz backend_start;	/* whom it is for; 0: nobody */
+	LeakKind	kind;
+	TimestampTz since;			/* without what the wall clock gained */
+	int			limit;			/* ms */
+	int			limit_index;	/* of that limit in the policy */
+} SlotReport;
+
 extern Size slot_shmem_size(void);
 extern void slot_shmem_init(void);
 
@@ -47,11 +57,13 @@ extern void slot_publish_going_on(TimestampTz at);
 extern bool slot_is_watched(void);
 extern bool slot_publish_end(int sqlerrcode);
 extern bool slot_my_reason(SlotReason *reason);
+extern bool slot_take_report(SlotReport *report);
 
 /* Called by the watcher. */
 extern void slot_watch(int slot, TimestampTz backend_start);
 extern void slot_unwatch(int slot);
 extern void slot_set_reason(int slot, const SlotReason *reason);
+extern void slot_set_report(int slot, const SlotReport *report);
 extern bool slot_end(const Session *session, SlotEnd *end);
 extern void slot_take_published(void (*expect) (int slot));
 

@@ -864,6 +864,23 @@ new_incident(const Work *work, LeakKind kind)
 	return incident;
 }
 
+/* The session may want to tell its client, of what is said most precisely. */
+static void
+tell_session(const Work *work, const Incident *incident)
+{
+	const Session *session = &incident->session;
+	SessionClock clock = verdict_clock(incident->kind);
+	SlotReport	report = {
+		.backend_start = session->since[SINCE_BACKEND],
+		.kind = incident->kind,
+		.since = session->since[clock] + session->gained[clock],
+		.limit_index = report_exceeded(incident, now),
+	};
+
+	report.limit = work->policy.value[report.limit_index];
+	slot_set_report(session->slot, &report);
+}
+
 static void
 open_incidents(Work *work)
 {
@@ -890,6 +907,8 @@ open_incidents(Work *work)
 
 		if (!reported)
 		{
+			if (work->opened == 0)
+				tell_session(work, incident);
 			work->opened |= KIND_BIT(kind);
 			control_count(COUNT_REPORTED, 1);
 			if (seat->incident[kind] < 0)

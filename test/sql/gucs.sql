@@ -49,6 +49,8 @@ SELECT v.name, v.value, r.*
     LATERAL refused('leakwatch.' || v.name, v.value) AS r;
 
 -- The shortest limit, the longest, and off; rounded to a ms before judged.
+-- it would say how long this session has been connected
+SET leakwatch.warn_client = off;
 SELECT set_config('leakwatch.session_terminate', value, false)
   FROM (VALUES ('10ms'), ('2147483647'), ('0'), ('1us')) AS v (value);
 RESET leakwatch.mode;

@@ -86,6 +86,8 @@ CREATE TEMP VIEW own_session AS
            transaction_age, session_age, mode, mode_source, transaction_warn_source,
            protected_by, next_action, next_action_kind, next_action_at) > 0 AS others
     FROM leakwatch.sessions WHERE pid = pg_backend_pid();
+-- it would say how long
+SET leakwatch.warn_client = off;
 SET leakwatch.session_warn = '10ms';
 SELECT pg_sleep(0.01);
 SELECT leakwatch.scan();

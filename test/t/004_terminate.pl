@@ -136,7 +136,8 @@ like($said[1]{hint}, qr/leakwatch\.mode/, 'observe: and says what to do');
 is(leaks($node, $session), $kind, 'observe: the session is still there');
 counted(announced => 1);
 $session->query('COMMIT');
-is($session->{err}, '', 'observe: and goes on');
+like($session->{err}, qr/\A[^\n]*WARNING:  this session had been idle in transaction[^\n]*\n[^\n]*HINT:[^\n]*\n\z/,
+	'observe: and goes on, with a warning');
 $session->quit;
 
 #

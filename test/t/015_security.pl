@@ -64,7 +64,7 @@ foreach my $sql (@objects)
 
 my @settings = split /\n/,
   $node->safe_psql('postgres',
-	q{SELECT name FROM pg_settings WHERE name LIKE 'leakwatch.%'});
+	q{SELECT name FROM pg_settings WHERE name LIKE 'leakwatch.%' AND context <> 'user'});
 foreach my $setting (@settings)
 {
 	my ($out, $err) = psql_as('nobody', "SET $setting TO DEFAULT");

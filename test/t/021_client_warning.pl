@@ -1,0 +1,121 @@
+# Shows that a session which goes on after it was reported tells its client so:
+# once, with its next statement, and only if that is wanted.
+use strict;
+use warnings FATAL => 'all';
+
+use LeakwatchTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('client_warning');
+
+# What a session is told with each of these statements after it was reported.
+sub told
+{
+	my ($kind, $statements, %args) = @_;
+	my $session = leak($node, $kind, warn => '50ms', %args);
+	my @told;
+
+	wait_for_leak($node, $kind, $session);
+	foreach my $statement (@$statements)
+	{
+		$session->query($statement);
+		push @told, $session->{err};
+	}
+	terminate($node, $session);
+	return @told;
+}
+
+my %words = (
+	idle_in_transaction => 'idle in transaction',
+	aborted_transaction => 'idle in an aborted transaction',
+	idle_session => 'idle',
+	session => 'connected');
+
+foreach my $kind (sort keys %words)
+{
+	my @told = told($kind, [ $kind eq 'aborted_transaction' ? 'ROLLBACK' : 'SELECT 1', 'SELECT 2' ]);
+
+	like(
+		$told[0],
+		qr/^psql:\S+ WARNING:  this session had been $words{$kind} for \d.*, over the limit of 50 ms \(leakwatch\.${kind}_warn\)\n(psql:\S+ )?HINT:  \w/,
+		"$kind: with the next statement");
+	is($told[1], '', "$kind: and not again");
+}
+
+my $session = session($node, set => { transaction_warn => '50ms', idle_in_transaction_warn => 0 });
+$session->query('BEGIN');
+wait_for_leak($node, 'transaction', $session);
+$session->query('SELECT 1');
+like($session->{err}, qr/WARNING:  this session had been in a transaction for /, 'transaction: with the next statement');
+$session->query('SELECT 1');
+is($session->{err}, '', 'transaction: and not again');
+$session->query('COMMIT');
+scan($node);
+$session->query('BEGIN');
+wait_for_leak($node, 'transaction', $session);
+$session->query('COMMIT');
+like($session->{err}, qr/WARNING:  this session had been in a transaction for /, 'another incident is told of anew');
+$session->quit;
+
+# as the client learns it, not as psql prints it
+$session = leak($node, 'idle_in_transaction', warn => '50ms');
+wait_for_leak($node, 'idle_in_transaction', $session);
+$session->query('\set VERBOSITY verbose' . "\nSELECT 1");
+like($session->{err}, qr/WARNING:  01000: this session had been idle in transaction/, 'with the SQLSTATE of a warning');
+$session->quit;
+
+# a terminate limit that is shorter is the one that was exceeded
+my @told = told('idle_in_transaction', ['COMMIT'], warn => '1h', terminate => '60ms');
+like($told[0], qr/over the limit of 60 ms \(leakwatch\.idle_in_transaction_terminate\)/,
+	'under observe, of the terminate limit that was met first');
+
+# no prepared statement, function or error keeps it from the client
+$session = leak($node, 'idle_session', warn => '50ms');
+wait_for_leak($node, 'idle_session', $session);
+$session->query("SELECT no_such_column");
+unlike($session->{err}, qr/this session had been/, 'a statement that cannot be analysed does not tell');
+$session->query("DO 'BEGIN PERFORM 1; END'");
+is(() = $session->{err} =~ /this session had been/g, 1, 'the next one does, once, whatever runs inside');
+$session->quit;
+
+#
+# Only if wanted, and never twice in the log
+#
+is((told('idle_in_transaction', ['COMMIT'], set => { warn_client => 'off' }))[0], '', 'not with leakwatch.warn_client = off');
+$session = leak($node, 'idle_in_transaction', warn => '50ms');
+wait_for_leak($node, 'idle_in_transaction', $session);
+$session->query('SET leakwatch.warn_client = off');
+like($session->{err}, qr/WARNING/, 'the statement that switches it off still tells');
+$session->quit;
+$session = session($node, set => { idle_session_warn => '50ms' });
+$session->query('SET client_min_messages = error');
+wait_for_leak($node, 'idle_session', $session);
+$session->query('SELECT 1');
+is($session->{err}, '', 'not with client_min_messages = error');
+$session->quit;
+is(scalar(grep { $_->{message} =~ /this session had been/ } log_entries($node)), 0,
+	'the server log has it from the watcher already');
+
+# nobody else is told: neither the slot's next session nor one that was never reported
+my $first = leak($node, 'idle_session', warn => '50ms');
+my $slot = slot_of($first);
+wait_for_leak($node, 'idle_session', $first);
+$first->quit;
+wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $first->{pid})");
+my @others = map { session($node) } 1 .. 3;
+ok((grep { slot_of($_) eq $slot } @others), 'another session has its slot');
+is(join('', map { $_->query('SELECT 1'); $_->{err} } @others), '', 'and is told nothing');
+$_->quit foreach @others;
+
+#
+# Without a trail too
+#
+$node->append_conf('postgresql.conf', 'leakwatch.trail_length = 0');
+$node->restart;
+@told = told('idle_in_transaction', ['SELECT 1']);
+like($told[0], qr/WARNING:  this session had been idle in transaction/, 'without a trail too');
+
+$node->stop;
+done_testing();
