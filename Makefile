@@ -6,6 +6,7 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/leakw
 
 MODULE_big = leakwatch
 OBJS = \
+	src/assertion.o \
 	src/clock.o \
 	src/control.o \
 	src/datum.o \

@@ -416,3 +416,17 @@ LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION leakwatch.sqlcommenter_tags(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION leakwatch.sqlcommenter_tags(text) TO pg_monitor;
 COMMENT ON FUNCTION leakwatch.sqlcommenter_tags(text) IS 'The sqlcommenter tags in the comments at the start and the end of a statement';
+
+--
+-- For integration tests: fails with assert_failure (P0004) if a session with this
+-- application_name (NULL: any), other than the caller's, is over a limit.  The error
+-- lists each with its trail.  What is over a limit may still end within grace, and
+-- what would meet one within it is waited for.
+--
+CREATE FUNCTION leakwatch.assert_no_leaks(application text DEFAULT NULL, grace interval DEFAULT '0')
+RETURNS void
+AS 'MODULE_PATHNAME', 'leakwatch_assert_no_leaks'
+LANGUAGE C CALLED ON NULL INPUT VOLATILE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION leakwatch.assert_no_leaks(text, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.assert_no_leaks(text, interval) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.assert_no_leaks(text, interval) IS 'Fails if a session of an application is over a limit, and lists each with its trail';

@@ -29,6 +29,9 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+/* How long to wait for a scan: a watcher that has ended is back in a second. */
+#define SCAN_WAIT_MS	10000
+
 typedef struct SharedActor
 {
 	pg_atomic_uint32 changes;
@@ -223,7 +226,7 @@ control_cadence(void)
 }
 
 /* Ask for a scan that starts after this call.  Returns what to wait for. */
-uint64
+static uint64
 scan_request(void)
 {
 	uint64		ticket = pg_atomic_add_fetch_u64(&control->scan_requested, 1);
@@ -254,12 +257,12 @@ scan_served(uint64 ticket, TimestampTz at, int64 duration)
 	}
 }
 
-/* Wait until a scan served the ticket; false after timeout_ms. */
-bool
-scan_wait(uint64 ticket, long timeout_ms)
+/* Wait until a scan served the ticket; false after SCAN_WAIT_MS. */
+static bool
+scan_wait(uint64 ticket)
 {
 	static uint32 wait_event = 0;
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SCAN_WAIT_MS);
 	bool		done;
 
 	if (wait_event == 0)
@@ -276,6 +279,17 @@ scan_wait(uint64 ticket, long timeout_ms)
 	}
 	ConditionVariableCancelSleep();
 	return done;
+}
+
+/* Have the watcher scan, and wait for it.  An error when it does not answer. */
+void
+scan_now(void)
+{
+	if (!scan_wait(scan_request()))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the leakwatch watcher has not scanned within %d s", SCAN_WAIT_MS / 1000),
+				 errhint("The view leakwatch.status shows whether it runs, and the server log why it does not.")));
 }
 
 /* When the last scan was, and how long it took (us). */

@@ -80,10 +80,9 @@ extern void control_policy(Policy *policy);
 extern int	control_cadence(void);
 
 /* Scans: asked for by anybody, served by the watcher. */
-extern uint64 scan_request(void);
 extern uint64 scan_requested(void);
 extern void scan_served(uint64 ticket, TimestampTz at, int64 duration);
-extern bool scan_wait(uint64 ticket, long timeout_ms);
+extern void scan_now(void);
 extern void scan_last(TimestampTz *at, int64 *duration);
 
 /* The recorder's launch: asked for by anybody, served by the watcher. */

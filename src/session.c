@@ -20,6 +20,7 @@
 #include "mb/pg_wchar.h"
 #include "session.h"
 #include "storage/s_lock.h"		/* SPIN_DELAY() */
+#include "utils/acl.h"
 #include "utils/backend_status.h"
 #include "utils/syscache.h"
 
@@ -276,4 +277,15 @@ session_state_name(SessionState state)
 			break;
 	}
 	return NULL;
+}
+
+/*
+ * May the current user see what a session of this role does?  As for
+ * pg_stat_activity.
+ */
+bool
+session_is_visible_to_user(Oid role)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+		has_privs_of_role(GetUserId(), role);
 }

@@ -44,5 +44,6 @@ extern void session_oid_names(const Session *session, SessionNames *names);
 extern bool session_client(const SockAddr *client, char *address, Size address_size,
 						   int *port);
 extern const char *session_state_name(SessionState state);
+extern bool session_is_visible_to_user(Oid role);
 
 #endif							/* LEAKWATCH_SESSION_H */

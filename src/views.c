@@ -14,7 +14,6 @@
 
 #include "compat.h"
 
-#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "clock.h"
 #include "control.h"
@@ -24,15 +23,11 @@
 #include "guc.h"
 #include "incident.h"
 #include "slot.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "verdict.h"
-
-/* How long scan() waits: a watcher that has ended is back in a second. */
-#define SCAN_WAIT_MS	10000
 
 /* Columns at the most of any function here. */
 #define MAX_COLUMNS		48
@@ -126,14 +121,6 @@ put(RowBuilder *row, FunctionCallInfo fcinfo)
 	row->count = 0;
 }
 
-/* May the caller see what this role's session does? */
-static bool
-may_see(Oid role)
-{
-	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
-		has_privs_of_role(GetUserId(), role);
-}
-
 /*
  * leakwatch.leaks(): the open incidents.
  */
@@ -157,7 +144,7 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (incident_copy(i, incident) == 0 || incident->outcome != OUTCOME_OPEN)
 			continue;
-		visible = may_see(session->role);
+		visible = session_is_visible_to_user(session->role);
 
 		add_text(&row, incident_kind_name(incident->kind), -1);
 		add(&row, Int32GetDatum(session->pid));
@@ -306,7 +293,7 @@ put_session(Session *session, const Policy *server_policy, TimestampTz now,
 	add_time(&row, session->since[SINCE_BACKEND]);
 	add_text(&row, names.database, -1);
 	add_text(&row, names.role, -1);
-	if (!may_see(session->role))
+	if (!session_is_visible_to_user(session->role))
 	{
 		while (row.count < result->setDesc->natts)
 			add_null(&row);
@@ -444,10 +431,6 @@ leakwatch_status(PG_FUNCTION_ARGS)
 Datum
 leakwatch_scan(PG_FUNCTION_ARGS)
 {
-	if (!scan_wait(scan_request(), SCAN_WAIT_MS))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the leakwatch watcher has not scanned within %d s", SCAN_WAIT_MS / 1000),
-				 errhint("The view leakwatch.status shows whether it runs, and the server log why it does not.")));
+	scan_now();
 	PG_RETURN_VOID();
 }

@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * assertion.c
+ *	  assert_no_leaks(), the check for integration tests.
+ *
+ * Goes by what the watcher finds, so a test proves what a server in
+ * production would report.  Writes nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "clock.h"
+#include "control.h"
+#include "encoding.h"
+#include "incident.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "pgstat.h"
+#include "report.h"
+#include "slot.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "verdict.h"
+
+/* How often to look again while the grace lasts, in ms. */
+#define PAUSE_MS	20
+
+/* Leaks that an error lists at most. */
+#define MAX_LISTED	20
+
+PGDLLEXPORT Datum leakwatch_assert_no_leaks(PG_FUNCTION_ARGS);
+
+PG_FUNCTION_INFO_V1(leakwatch_assert_no_leaks);
+
+/* What to say when the assertion fails. */
+typedef struct Findings
+{
+	List	   *pids;			/* of sessions that leak */
+	int			unlisted;		/* leaks beyond MAX_LISTED */
+	LeakKind	kind;			/* of the first */
+	StringInfoData detail;
+} Findings;
+
+/* Is this session one of those that the assertion is about? */
+static bool
+is_meant(const char *application, int pid, const char *application_name)
+{
+	return pid != MyProcPid &&
+		(application == NULL || strcmp(application_name, application) == 0);
+}
+
+static void
+describe_trail(StringInfo out, const Trail *trail, int encoding)
+{
+	int			count = trail_count(trail);
+
+	for (int n = 0; n < count; n++)
+	{
+		const TrailStatement *statement = trail_statement(trail, n);
+
+		if (trail_dropped(trail) > 0 && n == (count > 1 ? 1 : 0))
+			appendStringInfo(out, "\n    (" INT64_FORMAT " more)", trail_dropped(trail));
+		appendStringInfo(out, "\n    %s", encoding_to_database(statement->text, encoding));
+		if (statement->sqlerrcode != 0)
+			appendStringInfo(out, " [%s]", unpack_sql_state(statement->sqlerrcode));
+	}
+}
+
+static void
+describe_leak(Findings *findings, int index, const Incident *incident, Trail *trail,
+			  TimestampTz now)
+{
+	StringInfo	out = &findings->detail;
+	int			encoding = incident->names.encoding;
+	bool		visible = session_is_visible_to_user(incident->session.role);
+
+	if (out->len > 0)
+		appendStringInfoChar(out, '\n');
+	appendStringInfo(out, "PID %d, user \"%s\", database \"%s\"", incident->session.pid,
+					 incident->names.role, incident->names.database);
+	if (visible)
+		appendStringInfo(out, ", application \"%s\"",
+						 incident->text.application_name);
+	appendStringInfo(out, ": %s", report_excess(incident, now));
+	if (visible && incident_copy_trail(index, incident, trail))
+		describe_trail(out, trail, encoding);
+}
+
+/* The leaks that there are now. */
+static void
+find_leaks(const char *application, Findings *findings)
+{
+	Incident   *incident = palloc(sizeof(Incident));
+	Trail	   *trail = palloc(trail_size());
+	TimestampTz now = GetCurrentTimestamp();
+	int			listed = 0;
+
+	memset(findings, 0, sizeof(Findings));
+	initStringInfo(&findings->detail);
+	for (int i = 0; i < incident_max(); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (incident_copy(i, incident) == 0 || incident->outcome != OUTCOME_OPEN ||
+			!is_meant(application, incident->session.pid, incident->text.application_name))
+			continue;
+		if (findings->pids == NIL)
+			findings->kind = incident->kind;
+		findings->pids = list_append_unique_int(findings->pids, incident->session.pid);
+		if (listed++ < MAX_LISTED)
+			describe_leak(findings, i, incident, trail, now);
+		else
+			findings->unlisted++;
+	}
+	if (findings->unlisted > 0)
+		appendStringInfo(&findings->detail, "\nand %d more.", findings->unlisted);
+}
+
+/* Will a session meet a limit by then, if it goes on like this? */
+static bool
+is_leak_coming(const char *application, TimestampTz by)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Policy		server_policy;
+
+	control_policy(&server_policy);
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		Session		session;
+		SessionText text;
+		SlotOverrides overrides;
+		Policy		policy;
+		Verdict		verdict;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!session_read(slot, &session) || !session_read_text(&session, &text) ||
+			!is_meant(application, session.pid, text.application_name) ||
+			!slot_overrides(&session, &overrides))
+			continue;
+		slot_effective_policy(&server_policy, &overrides, &policy);
+		clock_apply(&session);
+		verdict_judge(&session, &policy, now, &verdict);
+		if (verdict.next <= by)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * leakwatch.assert_no_leaks(application text, grace interval): returns if no
+ * session with this application_name (NULL: with any), other than the
+ * caller's, is over a limit, and fails with ERRCODE_ASSERT_FAILURE otherwise.
+ *
+ * What is over a limit may end within the grace (NULL: none), and what would
+ * meet one within it is waited for.
+ */
+Datum
+leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
+{
+	static uint32 wait_event = 0;
+	char	   *application = NULL;
+	TimestampTz until;
+	Findings	findings;
+
+	until = GetCurrentTimestamp();
+	if (!PG_ARGISNULL(1))
+		until = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+														TimestampTzGetDatum(until),
+														PG_GETARG_DATUM(1)));
+	if (!PG_ARGISNULL(0))
+	{
+		/* the server cuts the name of a session here too */
+		application = text_to_cstring(PG_GETARG_TEXT_PP(0));
+		application[pg_mbcliplen(application, strlen(application), NAMEDATALEN - 1)] = '\0';
+	}
+	if (wait_event == 0)
+		wait_event = compat_wait_event("LeakwatchAssertNoLeaks");
+
+	for (;;)
+	{
+		TimestampTz now;
+
+		scan_now();
+		find_leaks(application, &findings);
+		now = GetCurrentTimestamp();
+		if (now >= until ||
+			(findings.pids == NIL && !is_leak_coming(application, until)))
+			break;
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(PAUSE_MS, (until - now) / 1000 + 1), wait_event);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		pfree(findings.detail.data);
+		list_free(findings.pids);
+	}
+
+	if (findings.pids != NIL)
+	{
+		int			count = list_length(findings.pids);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_ASSERT_FAILURE),
+				 application != NULL ?
+				 errmsg_plural("application \"%s\" has %d leaked session",
+							   "application \"%s\" has %d leaked sessions",
+							   count, application, count) :
+				 errmsg_plural("there is %d leaked session",
+							   "there are %d leaked sessions",
+							   count, count),
+				 errdetail_internal("%s", findings.detail.data),
+				 errhint("%s", report_hint(findings.kind))));
+	}
+	PG_RETURN_VOID();
+}
