@@ -14,6 +14,7 @@ OBJS = \
 	src/enforce.o \
 	src/guc.o \
 	src/hooks.o \
+	src/horizon.o \
 	src/impact.o \
 	src/incident.o \
 	src/leakwatch.o \

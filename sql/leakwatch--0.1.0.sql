@@ -40,6 +40,9 @@ CREATE TABLE leakwatch.incidents (
 	query_id bigint,
 	trail jsonb,
 	tags jsonb,
+	strongest_lock text,
+	holds text[],
+	xmin_age_alone bigint,
 	UNIQUE (pid, backend_start, kind, since)
 );
 CREATE INDEX incidents_ended_at_idx ON leakwatch.incidents (ended_at);
@@ -80,6 +83,9 @@ COMMENT ON COLUMN leakwatch.incidents.query IS 'Its last statement; NULL while l
 COMMENT ON COLUMN leakwatch.incidents.query_id IS 'Query identifier of that statement; NULL if none is computed';
 COMMENT ON COLUMN leakwatch.incidents.trail IS 'The first and the last statements of its transaction, oldest first: when each came in (at), its text (query), and where known query_id and the sqlstate that it failed with; dropped is how many there were in between';
 COMMENT ON COLUMN leakwatch.incidents.tags IS 'The sqlcommenter tags of the newest of these statements that has some';
+COMMENT ON COLUMN leakwatch.incidents.strongest_lock IS 'The strongest lock that it held when it last blocked others, and on what; NULL: it blocked nobody';
+COMMENT ON COLUMN leakwatch.incidents.holds IS 'What else was seen that it holds: advisory locks (if others waited for it), temporary tables (that it has had some), snapshot (while idle: of a cursor, or of its isolation level); NULL: nothing';
+COMMENT ON COLUMN leakwatch.incidents.xmin_age_alone IS 'Of xmin_age, for how many transactions nobody else kept VACUUM from it, at the most seen';
 
 --
 -- Open incidents, from shared memory: works on a standby and while nothing can be
@@ -104,7 +110,10 @@ CREATE FUNCTION leakwatch.leaks(
 	OUT xmin_age bigint,
 	OUT query text,
 	OUT trail jsonb,
-	OUT tags jsonb
+	OUT tags jsonb,
+	OUT strongest_lock text,
+	OUT holds text[],
+	OUT xmin_age_alone bigint
 )
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'leakwatch_leaks'
@@ -128,7 +137,10 @@ CREATE VIEW leakwatch.leaks AS
 		xmin_age,
 		query,
 		trail,
-		tags
+		tags,
+		strongest_lock,
+		holds,
+		xmin_age_alone
 	FROM leakwatch.leaks();
 REVOKE ALL ON FUNCTION leakwatch.leaks() FROM PUBLIC;
 REVOKE ALL ON TABLE leakwatch.leaks FROM PUBLIC;
@@ -155,6 +167,9 @@ COMMENT ON COLUMN leakwatch.leaks.xmin_age IS 'Highest number of transactions se
 COMMENT ON COLUMN leakwatch.leaks.query IS 'Its last statement; NULL while leakwatch.capture_query is off';
 COMMENT ON COLUMN leakwatch.leaks.trail IS 'The first and the last statements of its transaction, oldest first: when each came in (at), its text (query), and where known query_id and the sqlstate that it failed with; dropped is how many there were in between';
 COMMENT ON COLUMN leakwatch.leaks.tags IS 'The sqlcommenter tags of the newest of these statements that has some';
+COMMENT ON COLUMN leakwatch.leaks.strongest_lock IS 'The strongest lock that it held when it last blocked others, and on what; NULL: it blocked nobody';
+COMMENT ON COLUMN leakwatch.leaks.holds IS 'What else was seen that it holds: advisory locks (if others waited for it), temporary tables (that it has had some), snapshot (while idle: of a cursor, or of its isolation level); NULL: nothing';
+COMMENT ON COLUMN leakwatch.leaks.xmin_age_alone IS 'Of xmin_age, for how many transactions nobody else kept VACUUM from it, at the most seen';
 
 --
 -- Every client session, the policy in force for it, and what will happen to it.
@@ -286,6 +301,49 @@ COMMENT ON COLUMN leakwatch.sessions.protected_by IS 'What would hold back its t
 COMMENT ON COLUMN leakwatch.sessions.next_action IS 'What happens to it next if it goes on like this: warn, would_terminate or terminate; NULL: nothing';
 COMMENT ON COLUMN leakwatch.sessions.next_action_kind IS 'The kind of limit that does it';
 COMMENT ON COLUMN leakwatch.sessions.next_action_at IS 'When';
+
+--
+-- Per application: what it has now, and what it has leaked.  With the rights of
+-- whoever asks, since the table does not mask what sessions() masks.
+--
+CREATE VIEW leakwatch.applications WITH (security_invoker = true) AS
+	SELECT datname, usename, application_name, client_addr,
+		pg_catalog.count(*) FILTER (WHERE what OPERATOR(pg_catalog.=) 'session') AS sessions,
+		pg_catalog.count(*) FILTER (WHERE state OPERATOR(pg_catalog.=) 'active') AS active,
+		pg_catalog.count(*) FILTER (WHERE state OPERATOR(pg_catalog.=) 'idle') AS idle,
+		pg_catalog.count(*) FILTER (WHERE state OPERATOR(pg_catalog.~~) 'idle in transaction%') AS idle_in_transaction,
+		pg_catalog.count(*) FILTER (WHERE what OPERATOR(pg_catalog.=) 'open') AS open_incidents,
+		pg_catalog.count(*) FILTER (WHERE what OPERATOR(pg_catalog.=) 'past') AS past_incidents,
+		pg_catalog.max(duration) AS longest,
+		pg_catalog.max(since) AS last_since
+	FROM (
+		SELECT 'session' AS what, datname, usename, application_name, client_addr, state,
+			NULL::pg_catalog.interval AS duration, NULL::pg_catalog.timestamptz AS since
+		FROM leakwatch.sessions()
+		UNION ALL
+		SELECT 'open', datname, usename, application_name, client_addr, NULL, duration, since
+		FROM leakwatch.leaks()
+		UNION ALL
+		SELECT 'past', datname, usename, application_name, client_addr, NULL, duration, since
+		FROM leakwatch.incidents
+		WHERE outcome OPERATOR(pg_catalog.<>) 'open'
+	) AS found
+	GROUP BY datname, usename, application_name, client_addr;
+REVOKE ALL ON TABLE leakwatch.applications FROM PUBLIC;
+GRANT SELECT ON TABLE leakwatch.applications TO pg_monitor;
+COMMENT ON VIEW leakwatch.applications IS 'What each application has now, and what it has leaked, by database, role, application name and client host';
+COMMENT ON COLUMN leakwatch.applications.datname IS 'Database';
+COMMENT ON COLUMN leakwatch.applications.usename IS 'Role that logged in';
+COMMENT ON COLUMN leakwatch.applications.application_name IS 'Name that the application gave itself';
+COMMENT ON COLUMN leakwatch.applications.client_addr IS 'Address of the client; NULL for a Unix socket';
+COMMENT ON COLUMN leakwatch.applications.sessions IS 'Its sessions now';
+COMMENT ON COLUMN leakwatch.applications.active IS 'Of these, running a statement';
+COMMENT ON COLUMN leakwatch.applications.idle IS 'Of these, idle outside a transaction';
+COMMENT ON COLUMN leakwatch.applications.idle_in_transaction IS 'Of these, idle in a transaction, aborted or not';
+COMMENT ON COLUMN leakwatch.applications.open_incidents IS 'Its incidents open now';
+COMMENT ON COLUMN leakwatch.applications.past_incidents IS 'Its incidents in the table that have ended';
+COMMENT ON COLUMN leakwatch.applications.longest IS 'Longest duration of its incidents, open and past; NULL: it has none';
+COMMENT ON COLUMN leakwatch.applications.last_since IS 'When its newest incident, open or past, began';
 
 --
 -- One row about leakwatch itself.  Counters count since the server started.

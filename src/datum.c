@@ -12,11 +12,14 @@
 #include "catalog/pg_type.h"
 #include "datum.h"
 #include "encoding.h"
+#include "lib/stringinfo.h"
 #include "session.h"
+#include "storage/lmgr.h"
 #include "tags.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
@@ -137,6 +140,37 @@ datum_tags(const Trail *trail, int encoding, Datum *value, bool *null)
 			*null = false;
 		}
 	}
+}
+
+/*
+ * The strongest lock of a session: "RowExclusiveLock on relation public.stock".
+ * A relation of another database has no name here, but its OID.  NULL when no
+ * lock is known.
+ */
+void
+datum_lock(const HeldLock *lock, Datum *value, bool *null)
+{
+	const LOCKTAG *tag = &lock->tag;
+	char	   *relation = NULL;
+	StringInfoData out;
+
+	*null = lock->mode == NoLock;
+	if (*null)
+		return;
+
+	if (tag->locktag_type == LOCKTAG_RELATION &&
+		(tag->locktag_field1 == InvalidOid || tag->locktag_field1 == MyDatabaseId))
+		relation = get_rel_name(tag->locktag_field2);
+
+	initStringInfo(&out);
+	appendStringInfo(&out, "%s on ", GetLockmodeName(DEFAULT_LOCKMETHOD, lock->mode));
+	if (relation != NULL)
+		appendStringInfo(&out, "relation %s",
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(tag->locktag_field2)),
+													relation));
+	else
+		DescribeLockTag(&out, tag);
+	*value = CStringGetTextDatum(out.data);
 }
 
 /* The client's address and port, as pg_stat_activity shows them. */

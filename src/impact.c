@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * impact.c
- *	  What harm a session does: whom it blocks, what VACUUM horizon it holds.
+ *	  Whom a session blocks, and with what.
  *
  * Owns a private picture of who waits for whom, taken by impact_survey() and
  * good until the next one.  One walk over the process array finds who waits
  * for a lock; only of those is the lock manager asked, because each question
- * takes one of its partition locks.
+ * takes one of its partition locks.  What the blockers hold is looked up for
+ * all of them at once, when it is first asked for, because that takes all of
+ * those locks.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,12 +32,15 @@ typedef struct Blocker
 {
 	int			pid;			/* hash key */
 	Bitmapset  *blocked;		/* who waits for it directly; index of waiters */
+	HeldLock	strongest;
+	bool		advisory;		/* it holds advisory locks */
 } Blocker;
 
 static MemoryContext survey_context = NULL;
 static int *waiters = NULL;		/* pids, in survey_context */
 static int	nwaiters = 0;
 static HTAB *blockers = NULL;	/* of Blocker, in survey_context */
+static bool locks_known = false;	/* of the blockers */
 
 /* Enter whom a waiter waits for. */
 static void
@@ -51,7 +56,13 @@ ask_blockers(int waiter)
 		bool		found;
 		Blocker    *blocker = hash_search(blockers, &pid[i], HASH_ENTER, &found);
 
-		blocker->blocked = bms_add_member(found ? blocker->blocked : NULL, waiter);
+		if (!found)
+		{
+			blocker->blocked = NULL;
+			blocker->strongest.mode = NoLock;
+			blocker->advisory = false;
+		}
+		blocker->blocked = bms_add_member(blocker->blocked, waiter);
 	}
 }
 
@@ -87,6 +98,7 @@ impact_survey(void)
 	waiters = NULL;
 	nwaiters = 0;
 	blockers = NULL;
+	locks_known = false;
 
 	for (uint32 i = 0; i < procs->allProcCount; i++)
 	{
@@ -157,34 +169,6 @@ count_blocked(int pid)
 	return count;
 }
 
-/* The next transaction: against it the age of a horizon is reckoned. */
-TransactionId
-impact_next_xid(void)
-{
-	return XidFromFullTransactionId(ReadNextFullTransactionId());
-}
-
-/*
- * What VACUUM horizon a session holds now, whose dead rows it keeps: the older
- * of its xmin and its xid, or InvalidTransactionId.
- */
-TransactionId
-impact_horizon(const Session *session)
-{
-	volatile PGPROC *proc = compat_slot_proc(session->slot);
-	TransactionId xid;
-	TransactionId xmin;
-
-	if (proc == NULL || proc->pid != session->pid)
-		return InvalidTransactionId;
-	xid = proc->xid;
-	xmin = proc->xmin;
-	if (!TransactionIdIsNormal(xmin) ||
-		(TransactionIdIsNormal(xid) && TransactionIdPrecedes(xid, xmin)))
-		return xid;
-	return xmin;
-}
-
 /* How many wait for a session, directly or through others, by the last survey. */
 int
 impact_blocked(const Session *session)
@@ -198,4 +182,132 @@ impact_blocked(const Session *session)
 	count = count_blocked(session->pid);
 	MemoryContextSwitchTo(oldcontext);
 	return count;
+}
+
+static bool
+is_user_relation(const LOCKTAG *tag)
+{
+	return tag->locktag_type == LOCKTAG_RELATION && tag->locktag_field2 >= FirstNormalObjectId;
+}
+
+/*
+ * Does this lock say more of its holder than the one known?  A stronger one
+ * does; among equals that of a user's relation, and of those the one made
+ * first, which is the table and not its index.
+ */
+static bool
+says_more(const LOCKTAG *tag, LOCKMODE mode, const HeldLock *known)
+{
+	if (mode != known->mode)
+		return mode > known->mode;
+	return is_user_relation(tag) &&
+		(!is_user_relation(&known->tag) || tag->locktag_field2 < known->tag.locktag_field2);
+}
+
+/*
+ * Look up what the blockers hold.  The locks that every transaction has on
+ * itself tell nothing: who waits for one of those waits for a row, and the
+ * table that it is in is locked too.
+ */
+static void
+find_locks(void)
+{
+	LockData   *data = GetLockStatusData();
+
+	for (int i = 0; i < data->nelements; i++)
+	{
+		const LockInstanceData *instance = &data->locks[i];
+		LOCKMODE	mode = MaxLockMode;
+		Blocker    *blocker;
+
+		if (instance->holdMask == 0 ||
+			instance->locktag.locktag_type == LOCKTAG_VIRTUALTRANSACTION ||
+			instance->locktag.locktag_type == LOCKTAG_TRANSACTION)
+			continue;
+		blocker = hash_search(blockers, &instance->pid, HASH_FIND, NULL);
+		if (blocker == NULL)
+			continue;
+
+		if (instance->locktag.locktag_type == LOCKTAG_ADVISORY)
+			blocker->advisory = true;
+		while (mode > NoLock && !(instance->holdMask & LOCKBIT_ON(mode)))
+			mode--;
+		if (says_more(&instance->locktag, mode, &blocker->strongest))
+		{
+			blocker->strongest.mode = mode;
+			blocker->strongest.tag = instance->locktag;
+		}
+	}
+	pfree(data->locks);
+	pfree(data);
+	locks_known = true;
+}
+
+/* The entry of a session that others wait for, with its locks; or NULL. */
+static const Blocker *
+find_blocker(const Session *session)
+{
+	if (nwaiters == 0 || hash_search(blockers, &session->pid, HASH_FIND, NULL) == NULL)
+		return NULL;
+	if (!locks_known)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(survey_context);
+
+		find_locks();
+		MemoryContextSwitchTo(oldcontext);
+	}
+	return hash_search(blockers, &session->pid, HASH_FIND, NULL);
+}
+
+/*
+ * The strongest lock of a session that others waited for in the last survey;
+ * false when none is known.
+ */
+bool
+impact_strongest_lock(const Session *session, HeldLock *lock)
+{
+	const Blocker *blocker = find_blocker(session);
+
+	if (blocker == NULL || blocker->strongest.mode == NoLock)
+		return false;
+	*lock = blocker->strongest;
+	return true;
+}
+
+/*
+ * What else it holds.  Shared memory tells of temporary tables only that it
+ * has had some, of cursors only that they keep a snapshot, and of advisory
+ * locks at a price that is paid only for those that others wait for.
+ */
+uint32
+impact_holdings(const Session *session)
+{
+	volatile PGPROC *proc = compat_slot_proc(session->slot);
+	const Blocker *blocker = find_blocker(session);
+	uint32		holdings = 0;
+
+	if (blocker != NULL && blocker->advisory)
+		holdings |= 1u << HOLDING_ADVISORY_LOCKS;
+	if (proc == NULL || proc->pid != session->pid)
+		return holdings;
+	if (OidIsValid(proc->tempNamespaceId))
+		holdings |= 1u << HOLDING_TEMPORARY_TABLES;
+	if (session->state == SESSION_IDLE_IN_TRANSACTION && TransactionIdIsNormal(proc->xmin))
+		holdings |= 1u << HOLDING_SNAPSHOT;
+	return holdings;
+}
+
+const char *
+impact_holding_name(Holding holding)
+{
+	switch (holding)
+	{
+		case HOLDING_ADVISORY_LOCKS:
+			return "advisory locks";
+		case HOLDING_TEMPORARY_TABLES:
+			return "temporary tables";
+		case HOLDING_SNAPSHOT:
+			return "snapshot";
+	}
+	return NULL;
 }

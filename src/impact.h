@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * impact.h
- *	  What harm a session does: whom it blocks, what VACUUM horizon it holds.
+ *	  Whom a session blocks, and with what.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,10 +9,28 @@
 #define LEAKWATCH_IMPACT_H
 
 #include "policy.h"
+#include "storage/lock.h"
+
+/* What a session holds that does harm, as a mask of 1 << Holding. */
+typedef enum Holding
+{
+	HOLDING_ADVISORY_LOCKS,
+	HOLDING_TEMPORARY_TABLES,
+	HOLDING_SNAPSHOT			/* though it is idle: a cursor, or the isolation level */
+} Holding;
+
+#define NUM_HOLDINGS	(HOLDING_SNAPSHOT + 1)
+
+typedef struct HeldLock
+{
+	LOCKMODE	mode;			/* NoLock: nothing is known */
+	LOCKTAG		tag;
+} HeldLock;
 
 extern int	impact_survey(void);
-extern TransactionId impact_next_xid(void);
-extern TransactionId impact_horizon(const Session *session);
 extern int	impact_blocked(const Session *session);
+extern uint32 impact_holdings(const Session *session);
+extern bool impact_strongest_lock(const Session *session, HeldLock *lock);
+extern const char *impact_holding_name(Holding holding);
 
 #endif							/* LEAKWATCH_IMPACT_H */

@@ -9,6 +9,7 @@
 #ifndef LEAKWATCH_INCIDENT_H
 #define LEAKWATCH_INCIDENT_H
 
+#include "horizon.h"
 #include "impact.h"
 #include "policy.h"
 #include "session.h"
@@ -54,6 +55,9 @@ typedef struct Incident
 	IncidentAction action;
 	int			blocked_sessions;	/* as of the last survey */
 	int			blocked_peak;
+	HeldLock	lock;			/* its strongest, as of when it last blocked */
+	uint32		holdings;		/* seen so far */
+	int64		alone_peak;		/* transactions whose dead rows it alone kept */
 	TransactionId horizon;		/* that it holds; invalid: none */
 	int64		xmin_age_peak;	/* of horizons before that one; -1: none */
 	TimestampTz warned_at;		/* when last */

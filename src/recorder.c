@@ -70,7 +70,8 @@ enum
 	COL_DETECTED_AT, COL_LAST_SEEN_AT, COL_ENDED_AT, COL_DURATION,
 	COL_WARN_LIMIT, COL_TERMINATE_LIMIT, COL_ACTION, COL_OUTCOME,
 	COL_OUTCOME_DETAIL, COL_BLOCKED_SESSIONS, COL_XMIN_AGE, COL_QUERY,
-	COL_QUERY_ID, COL_TRAIL, COL_TAGS, COL_VERSION, NUM_COLS
+	COL_QUERY_ID, COL_TRAIL, COL_TAGS, COL_STRONGEST_LOCK, COL_HOLDS,
+	COL_XMIN_AGE_ALONE, COL_VERSION, NUM_COLS
 };
 
 static const Oid column_type[NUM_COLS] = {
@@ -99,6 +100,9 @@ static const Oid column_type[NUM_COLS] = {
 	[COL_QUERY_ID] = INT8OID,
 	[COL_TRAIL] = JSONBOID,
 	[COL_TAGS] = JSONBOID,
+	[COL_STRONGEST_LOCK] = TEXTOID,
+	[COL_HOLDS] = TEXTOID,
+	[COL_XMIN_AGE_ALONE] = INT8OID,
 	[COL_VERSION] = INT8OID,
 };
 
@@ -111,11 +115,13 @@ static const char upsert_sql[] =
 " (kind, pid, backend_start, since, datname, usename, application_name,"
 "  client_addr, client_port, state, detected_at, last_seen_at, ended_at,"
 "  duration, warn_limit, terminate_limit, action, outcome, outcome_detail,"
-"  blocked_sessions, xmin_age, query, query_id, trail, tags)"
+"  blocked_sessions, xmin_age, query, query_id, trail, tags, strongest_lock,"
+"  holds, xmin_age_alone)"
 " SELECT kind, pid, backend_start, since, datname, usename, application_name,"
 "  client_addr, client_port, state, detected_at, last_seen_at, ended_at,"
 "  duration, warn_limit, terminate_limit, action, outcome, outcome_detail,"
-"  blocked_sessions, xmin_age, query, query_id, trail, tags"
+"  blocked_sessions, xmin_age, query, query_id, trail, tags, strongest_lock,"
+"  pg_catalog.string_to_array(holds, ','), xmin_age_alone"
 " FROM (SELECT DISTINCT ON (u.pid, u.backend_start, u.kind, u.since) u.*"
 "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 "   pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6),"
@@ -125,11 +131,13 @@ static const char upsert_sql[] =
 "   pg_catalog.unnest($16), pg_catalog.unnest($17), pg_catalog.unnest($18),"
 "   pg_catalog.unnest($19), pg_catalog.unnest($20), pg_catalog.unnest($21),"
 "   pg_catalog.unnest($22), pg_catalog.unnest($23), pg_catalog.unnest($24),"
-"   pg_catalog.unnest($25), pg_catalog.unnest($26))"
+"   pg_catalog.unnest($25), pg_catalog.unnest($26), pg_catalog.unnest($27),"
+"   pg_catalog.unnest($28), pg_catalog.unnest($29))"
 "  AS u (kind, pid, backend_start, since, datname, usename, application_name,"
 "   client_addr, client_port, state, detected_at, last_seen_at, ended_at,"
 "   duration, warn_limit, terminate_limit, action, outcome, outcome_detail,"
-"   blocked_sessions, xmin_age, query, query_id, trail, tags, version)"
+"   blocked_sessions, xmin_age, query, query_id, trail, tags, strongest_lock,"
+"   holds, xmin_age_alone, version)"
 "  ORDER BY u.pid, u.backend_start, u.kind, u.since, u.version DESC) AS r"
 " ORDER BY r.version"
 " ON CONFLICT (pid, backend_start, kind, since) DO UPDATE SET"
@@ -140,7 +148,9 @@ static const char upsert_sql[] =
 "  outcome_detail = EXCLUDED.outcome_detail,"
 "  blocked_sessions = GREATEST(i.blocked_sessions, EXCLUDED.blocked_sessions),"
 "  xmin_age = GREATEST(i.xmin_age, EXCLUDED.xmin_age), query = EXCLUDED.query,"
-"  trail = EXCLUDED.trail, tags = EXCLUDED.tags";
+"  trail = EXCLUDED.trail, tags = EXCLUDED.tags,"
+"  strongest_lock = EXCLUDED.strongest_lock, holds = EXCLUDED.holds,"
+"  xmin_age_alone = GREATEST(i.xmin_age_alone, EXCLUDED.xmin_age_alone)";
 
 /*
  * Rows still open whose incidents ($2 to $5) are not: of before this start of
@@ -295,6 +305,21 @@ expect(int result, int expected)
 
 /* ---------- rows ---------- */
 
+/* What a session holds, in one text: there are no arrays of arrays of text. */
+static char *
+holdings_text(uint32 holdings)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (int holding = 0; holding < NUM_HOLDINGS; holding++)
+	{
+		if (holdings & (1u << holding))
+			appendStringInfo(&out, "%s%s", out.len > 0 ? "," : "", impact_holding_name(holding));
+	}
+	return out.data;
+}
+
 /* Fill row n of the columns. */
 static void
 fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, Datum *values[NUM_COLS],
@@ -349,6 +374,9 @@ fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, Datum *val
 		datum_trail(trail, incident->names.encoding, &values[COL_TRAIL][n], &nulls[COL_TRAIL][n]);
 		datum_tags(trail, incident->names.encoding, &values[COL_TAGS][n], &nulls[COL_TAGS][n]);
 	}
+	datum_lock(&incident->lock, &values[COL_STRONGEST_LOCK][n], &nulls[COL_STRONGEST_LOCK][n]);
+	SET_TEXT(COL_HOLDS, holdings_text(incident->holdings), -1);
+	SET_IF(COL_XMIN_AGE_ALONE, xmin_age >= 0, Int64GetDatum(incident->alone_peak));
 	SET(COL_VERSION, Int64GetDatum((int64) row->version));
 
 #undef SET
@@ -363,7 +391,7 @@ make_arrays(const Row *rows, int nrows, Datum arrays[NUM_COLS])
 	Datum	   *values[NUM_COLS];
 	bool	   *nulls[NUM_COLS];
 	int			lower_bound = 1;
-	TransactionId next_xid = impact_next_xid();
+	TransactionId next_xid = horizon_next_xid();
 	Trail	   *trail = palloc(trail_size());
 
 	for (int col = 0; col < NUM_COLS; col++)

@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "report.h"
+#include "storage/lmgr.h"
 #include "tags.h"
 #include "utils/hsearch.h"
 #include "verdict.h"
@@ -304,6 +305,13 @@ message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 		appendStringInfo(&out, incident->blocked_sessions == 1 ?
 						 " Blocks %d other session." : " Blocks %d other sessions.",
 						 incident->blocked_sessions);
+	if (incident->blocked_sessions > 0 && incident->lock.mode != NoLock)
+	{
+		appendStringInfo(&out, " Its strongest lock is %s on ",
+						 GetLockmodeName(DEFAULT_LOCKMETHOD, incident->lock.mode));
+		DescribeLockTag(&out, &incident->lock.tag);
+		appendStringInfoChar(&out, '.');
+	}
 	if (text->query[0] != '\0')
 	{
 		/* it may end within a character */

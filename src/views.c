@@ -121,6 +121,43 @@ put(RowBuilder *row, FunctionCallInfo fcinfo)
 	row->count = 0;
 }
 
+/* The names of the bits that are set, as text[]; NULL for none. */
+static void
+add_names(RowBuilder *row, uint32 bits, int nbits, const char *(*name) (int bit))
+{
+	Datum		names[32];
+	int			count = 0;
+
+	for (int bit = 0; bit < nbits; bit++)
+	{
+		if (bits & (1u << bit))
+			names[count++] = CStringGetTextDatum(name(bit));
+	}
+	if (count == 0)
+		add_null(row);
+	else
+		add(row, PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT)));
+}
+
+static const char *
+holding_name(int bit)
+{
+	return impact_holding_name(bit);
+}
+
+static const char *
+rule_name(int bit)
+{
+	return enforce_rule_name(bit);
+}
+
+static void
+add_lock(RowBuilder *row, const HeldLock *lock)
+{
+	datum_lock(lock, &row->values[row->count], &row->nulls[row->count]);
+	row->count++;
+}
+
 /*
  * leakwatch.leaks(): the open incidents.
  */
@@ -130,10 +167,11 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 	Incident   *incident = palloc(sizeof(Incident));
 	Trail	   *trail = palloc(trail_size());
 	TimestampTz now = GetCurrentTimestamp();
-	TransactionId next_xid = impact_next_xid();
+	TransactionId next_xid = horizon_next_xid();
 	RowBuilder	row = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
+	horizon_survey();
 
 	for (int i = 0; i < incident_max(); i++)
 	{
@@ -180,27 +218,15 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 		if (!visible || !incident_copy_trail(i, incident, trail))
 			trail->total = 0;
 		add_trail(&row, trail, incident->names.encoding);
+		add_lock(&row, &incident->lock);
+		add_names(&row, incident->holdings, NUM_HOLDINGS, holding_name);
+		if (xmin_age >= 0)
+			add(&row, Int64GetDatum(Max(incident->alone_peak, horizon_alone(session))));
+		else
+			add_null(&row);
 		put(&row, fcinfo);
 	}
 	return (Datum) 0;
-}
-
-/* What holds back the termination of a session, as text[]; NULL for nothing. */
-static void
-add_protections(RowBuilder *row, uint32 protections)
-{
-	Datum		names[NUM_HOLD_RULES];
-	int			count = 0;
-
-	for (int rule = 0; rule < NUM_HOLD_RULES; rule++)
-	{
-		if (protections & (1u << rule))
-			names[count++] = CStringGetTextDatum(enforce_rule_name(rule));
-	}
-	if (count == 0)
-		add_null(row);
-	else
-		add(row, PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT)));
 }
 
 /* What will happen to a session next: what, by which kind, when. */
@@ -312,7 +338,7 @@ put_session(Session *session, const Policy *server_policy, TimestampTz now,
 	protections = enforce_protections(session, &text, names.superuser);
 	if (guc_terminate_when == TERMINATE_BLOCKING && impact_blocked(session) == 0)
 		protections |= 1u << HOLD_NOT_BLOCKING;
-	add_protections(&row, protections);
+	add_names(&row, protections, NUM_HOLD_RULES, rule_name);
 	add_next_action(&row, &policy, &verdict, protections != 0, now);
 	put(&row, fcinfo);
 }

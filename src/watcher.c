@@ -33,6 +33,7 @@
 #include "enforce.h"
 #include "guc.h"
 #include "hooks.h"
+#include "horizon.h"
 #include "impact.h"
 #include "incident.h"
 #include "pgstat.h"
@@ -254,7 +255,7 @@ static void
 set_horizon(Incident *incident, TransactionId horizon)
 {
 	if (TransactionIdIsNormal(incident->horizon))
-		incident->xmin_age_peak = incident_xmin_age(incident, impact_next_xid());
+		incident->xmin_age_peak = incident_xmin_age(incident, horizon_next_xid());
 	incident->horizon = horizon;
 }
 
@@ -402,7 +403,7 @@ static void
 follow_incidents(Seat *seat, const Session *session, const Policy *policy,
 				 const Verdict *verdict)
 {
-	TransactionId horizon = impact_horizon(session);
+	TransactionId horizon = horizon_of(session);
 
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
@@ -764,6 +765,8 @@ survey(int64 interval)
 	/* time alone would blame a survey of nothing for a busy machine */
 	began = monotonic_now();
 	waiting = impact_survey();
+	if (waiting > 0 || worklist != NIL)
+		horizon_survey();
 	survey_cost = waiting > FEW_WAITERS ? monotonic_now() - began : 0;
 	surveyed_at = monotonic;
 	return true;
@@ -781,9 +784,40 @@ survey_interval(bool asked)
 	return Max(SURVEY_INTERVAL, ProcGlobal->allProcCount * USECS_PER_SEC / SURVEY_PACE);
 }
 
-/* Enter into all open incidents whom their sessions block. */
+/* What harm a session does, by the last survey. */
+typedef struct Harm
+{
+	int			blocked;
+	HeldLock	lock;
+	uint32		holdings;
+	int64		alone;
+} Harm;
+
+/* Allocates, and so is done before the incident is edited. */
 static void
-note_blocked(void)
+measure_harm(const Session *session, Harm *harm)
+{
+	harm->blocked = impact_blocked(session);
+	if (!impact_strongest_lock(session, &harm->lock))
+		harm->lock.mode = NoLock;
+	harm->holdings = impact_holdings(session);
+	harm->alone = horizon_alone(session);
+}
+
+static void
+note_harm(Incident *incident, const Harm *harm)
+{
+	incident->blocked_sessions = harm->blocked;
+	incident->blocked_peak = Max(incident->blocked_peak, harm->blocked);
+	if (harm->lock.mode != NoLock)
+		incident->lock = harm->lock;
+	incident->holdings |= harm->holdings;
+	incident->alone_peak = Max(incident->alone_peak, harm->alone);
+}
+
+/* Keep up with the harm of all open incidents, while anybody waits. */
+static void
+follow_harm(void)
 {
 	static bool any = true;
 
@@ -805,15 +839,18 @@ note_blocked(void)
 		for (int kind = 0; kind < NUM_KINDS; kind++)
 		{
 			int			index = seat->incident[kind];
-			Incident   *edit;
+			const Incident *incident;
+			Harm		harm;
 			bool		record;
 
-			if (index < 0 || incident_peek(index)->blocked_sessions == blocked)
+			if (index < 0)
 				continue;
-			edit = incident_edit(index);
-			record = blocked > edit->blocked_peak;
-			edit->blocked_sessions = blocked;
-			edit->blocked_peak = Max(edit->blocked_peak, blocked);
+			incident = incident_peek(index);
+			if (blocked == 0 && incident->blocked_sessions == 0)
+				continue;
+			measure_harm(&seat->session, &harm);
+			record = blocked > incident->blocked_peak;
+			note_harm(incident_edit(index), &harm);
 			incident_edited(index, record);
 		}
 	}
@@ -843,6 +880,7 @@ new_incident(const Work *work, LeakKind kind)
 {
 	const Session *session = &work->seat->session;
 	Incident   *incident = palloc0(sizeof(Incident));
+	Harm		harm;
 
 	incident->kind = kind;
 	incident->session = *session;
@@ -857,8 +895,9 @@ new_incident(const Work *work, LeakKind kind)
 	incident->warn_limit = work->policy.value[POLICY_WARN(kind)];
 	incident->terminate_limit = work->policy.value[POLICY_TERMINATE(kind)];
 	incident->action = ACTION_WARNED;
-	incident->blocked_sessions = incident->blocked_peak = impact_blocked(session);
-	incident->horizon = impact_horizon(session);
+	measure_harm(session, &harm);
+	note_harm(incident, &harm);
+	incident->horizon = horizon_of(session);
 	incident->xmin_age_peak = -1;
 	incident->outcome = OUTCOME_OPEN;
 	return incident;
@@ -1086,17 +1125,19 @@ remind(Seat *seat, LeakKind kind)
 {
 	int			index = seat->incident[kind];
 	Incident   *edit;
+	Harm		harm;
 
 	if (index < 0)
 		return;
-	report_incident(MESSAGE_REMINDER, incident_peek(index), incident_trail(index), NULL, now);
-
+	measure_harm(&seat->session, &harm);
 	edit = incident_edit(index);
+	note_harm(edit, &harm);
 	edit->reminders++;
 	edit->warned_at = now;
 	edit->last_seen_at = now;
 	incident_edited(index, true);
 	be_due(seat, remind_at(edit));
+	report_incident(MESSAGE_REMINDER, edit, incident_trail(index), NULL, now);
 }
 
 static void
@@ -1179,7 +1220,7 @@ scan(void)
 	}
 
 	if (incident_open_count() > 0 && survey(survey_interval(ticket != served)))
-		note_blocked();
+		follow_harm();
 	if (worklist != NIL || surveyed_at == monotonic)
 		MemoryContextReset(scan_context);
 
