@@ -469,6 +469,8 @@ incident_outcome_name(IncidentOutcome outcome)
 			return "terminated_by_admin";
 		case OUTCOME_TIMED_OUT:
 			return "timed_out";
+		case OUTCOME_SERVER_RESTART:
+			return "server_restart";
 	}
 	return NULL;
 }

@@ -41,11 +41,13 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "report.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/sinval.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
+#include "utils/pidfile.h"
 #include "utils/ps_status.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
@@ -55,6 +57,9 @@
 
 /* Seconds until a watcher that ended is started again. */
 #define RESTART_TIME	1
+
+/* The postmaster's, in the data directory, where every process is. */
+#define DIRECTORY_LOCK_FILE	"postmaster.pid"
 
 /* How long to wait after an error, and for a lock on a shared catalog. */
 #define ERROR_NAP_MS	1000
@@ -316,6 +321,28 @@ has_incidents(const Seat *seat)
 	return false;
 }
 
+/*
+ * Is the server being shut down?  The postmaster says so in its lock file
+ * before it signals anybody, and nowhere else.
+ */
+static bool
+server_is_stopping(void)
+{
+	FILE	   *file = AllocateFile(DIRECTORY_LOCK_FILE, "r");
+	char		line[MAXPGPATH];
+	bool		stopping = false;
+
+	if (file == NULL)
+		return false;
+	for (int i = 1; fgets(line, sizeof(line), file) != NULL; i++)
+	{
+		if (i == LOCK_FILE_LINE_PM_STATUS)
+			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+	}
+	FreeFile(file);
+	return stopping;
+}
+
 /* How a session ended, from the SQLSTATE of its FATAL. */
 static IncidentOutcome
 outcome_of_end(int sqlerrcode, bool signalled, char *detail, Size size)
@@ -327,7 +354,9 @@ outcome_of_end(int sqlerrcode, bool signalled, char *detail, Size size)
 			/* without a FATAL in the log there is only what we did to it */
 			return signalled ? OUTCOME_TERMINATED : OUTCOME_DISCONNECTED;
 		case ERRCODE_ADMIN_SHUTDOWN:
-			return signalled ? OUTCOME_TERMINATED : OUTCOME_TERMINATED_BY_ADMIN;
+			if (signalled)
+				return OUTCOME_TERMINATED;
+			return server_is_stopping() ? OUTCOME_SERVER_RESTART : OUTCOME_TERMINATED_BY_ADMIN;
 		case ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT:
 			strlcpy(detail, "idle_in_transaction_session_timeout", size);
 			return OUTCOME_TIMED_OUT;

@@ -5,6 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use LeakwatchTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $kind = 'idle_in_transaction';
@@ -167,6 +168,29 @@ wait_for_incident($node,
 is(rows_of($over_restart), '1|server_restart',
 	'so does a restart of the server');
 $over_restart->quit;
+
+# a shutdown terminates sessions as pg_terminate_backend() does, and the two
+# workers may live a moment longer than they
+my $over_stop = leak($node, $kind, warn => '100ms');
+wait_for_leak($node, $kind, $over_stop);
+settle($node);
+my $control = session($node, user => undef);
+$node->command_ok([ 'pg_ctl', '-D', $node->data_dir, '-m', 'smart', '-W', 'stop' ],
+	'a shutdown that waits for clients');
+wait_for('the server is stopping',
+	sub { slurp_file($node->data_dir . '/postmaster.pid') =~ /^stopping/m });
+$control->query("SELECT pg_terminate_backend($over_stop->{pid}, 60000)");
+wait_for('the end is recorded', sub {
+	$control->query("SELECT outcome <> 'open' FROM leakwatch.incidents WHERE pid = $over_stop->{pid}") eq 't';
+});
+is($control->query("SELECT outcome FROM leakwatch.incidents WHERE pid = $over_stop->{pid}"),
+	'server_restart', 'an end by the shutdown is one by a restart');
+$control->quit;
+$over_stop->quit('SELECT 1;');
+wait_for('the server has stopped', sub { !-e $node->data_dir . '/postmaster.pid' });
+# the node finds out that it has
+$node->stop('fast', fail_ok => 1);
+$node->start;
 
 #
 # No worker can be started
