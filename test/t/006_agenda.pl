@@ -37,26 +37,6 @@ $lively->query('BEGIN\; SELECT pg_sleep(0.1)') foreach 1 .. 5;
 is_found($lively, 'idle_in_transaction', 'a session that went on several times');
 $lively->quit;
 
-# The next session in a slot.  Up to 16 the slot that was left last is taken
-# first, so that the others have to stay; from 17 on it comes last, and others
-# have to go to let it come.
-sub successor_in
-{
-	my ($slot) = @_;
-	my ($successor, @others);
-
-	foreach (1 .. 500)
-	{
-		$successor = session($node);
-		last if slot_of($successor) == $slot;
-		push @others, $successor;
-		(shift @others)->quit if @others > 20;
-	}
-	is(slot_of($successor), $slot, 'a next session has the slot');
-	$_->quit foreach @others;
-	return $successor;
-}
-
 # A slot is looked at by the limits of the next session there
 $node->safe_psql('postgres',
 	"CREATE ROLE slow LOGIN; ALTER ROLE slow SET leakwatch.idle_in_transaction_warn = '1h'"
@@ -66,7 +46,7 @@ my $slot = slot_of($slow);
 $slow->query('BEGIN');
 scan($node);
 terminate($node, $slow);
-my $successor = successor_in($slot);
+my $successor = successor_in($node, $slot);
 $successor->query('BEGIN');
 is_found($successor, 'idle_in_transaction',
 	'the successor of a session with a longer limit');
@@ -79,7 +59,7 @@ $slow = session($node, user => 'slow');
 $slot = slot_of($slow);
 scan($node);
 terminate($node, $slow);
-$successor = successor_in($slot);
+$successor = successor_in($node, $slot);
 $successor->query('BEGIN');
 is_found($successor, 'idle_in_transaction',
 	'the successor of a session with mode off');

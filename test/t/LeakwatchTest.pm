@@ -14,7 +14,7 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(
   new_node configure scan settle wait_until wait_for wait_for_incident wait_for_leak
   wait_age rows leaks incident status policy session leak terminate slot_of
-  log_entries log_of KINDS);
+  successor_in log_entries log_of KINDS);
 
 use constant KINDS => qw(idle_in_transaction aborted_transaction transaction
   idle_session session);
@@ -266,6 +266,26 @@ sub slot_of
 	return $session->query(
 		"SELECT split_part(virtualtransaction, '/', 1) FROM pg_locks"
 		  . " WHERE pid = pg_backend_pid() AND locktype = 'virtualxid'");
+}
+
+# The next session in a slot.  Up to 16 the slot that was left last is taken
+# first, so that the others have to stay; from 17 on it comes last, and others
+# have to go to let it come.
+sub successor_in
+{
+	my ($node, $slot) = @_;
+	my ($successor, @others);
+
+	foreach (1 .. 500)
+	{
+		$successor = session($node);
+		last if slot_of($successor) == $slot;
+		push @others, $successor;
+		(shift @others)->quit if @others > 20;
+	}
+	die "no session got slot $slot" unless slot_of($successor) == $slot;
+	$_->quit foreach @others;
+	return $successor;
 }
 
 # The server log, each message as a hash of pid, sqlstate, severity, message
