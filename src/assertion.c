@@ -23,6 +23,7 @@
 #include "slot.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "verdict.h"
 
@@ -39,8 +40,8 @@ PG_FUNCTION_INFO_V1(leakwatch_assert_no_leaks);
 /* What to say when the assertion fails. */
 typedef struct Findings
 {
-	List	   *pids;			/* of sessions that leak */
-	int			unlisted;		/* leaks beyond MAX_LISTED */
+	List	   *pids;			/* of the sessions that leak */
+	int			leaks;
 	LeakKind	kind;			/* of the first */
 	StringInfoData detail;
 } Findings;
@@ -97,7 +98,6 @@ find_leaks(const char *application, Findings *findings)
 	Incident   *incident = palloc(sizeof(Incident));
 	Trail	   *trail = palloc(trail_size());
 	TimestampTz now = GetCurrentTimestamp();
-	int			listed = 0;
 
 	memset(findings, 0, sizeof(Findings));
 	initStringInfo(&findings->detail);
@@ -110,13 +110,11 @@ find_leaks(const char *application, Findings *findings)
 		if (findings->pids == NIL)
 			findings->kind = incident->kind;
 		findings->pids = list_append_unique_int(findings->pids, incident->session.pid);
-		if (listed++ < MAX_LISTED)
+		if (findings->leaks++ < MAX_LISTED)
 			describe_leak(findings, i, incident, trail, now);
-		else
-			findings->unlisted++;
 	}
-	if (findings->unlisted > 0)
-		appendStringInfo(&findings->detail, "\nand %d more.", findings->unlisted);
+	if (findings->leaks > MAX_LISTED)
+		appendStringInfo(&findings->detail, "\nand %d more.", findings->leaks - MAX_LISTED);
 }
 
 /* Will a session meet a limit by then, if it goes on like this? */
@@ -163,6 +161,8 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 	static uint32 wait_event = 0;
 	char	   *application = NULL;
 	TimestampTz until;
+	MemoryContext oldcontext;
+	MemoryContext context;
 	Findings	findings;
 
 	until = GetCurrentTimestamp();
@@ -179,10 +179,15 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 	if (wait_event == 0)
 		wait_event = compat_wait_event("LeakwatchAssertNoLeaks");
 
+	/* what one look finds is gone before the next */
+	context = AllocSetContextCreate(CurrentMemoryContext, "leakwatch assertion",
+									ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
 	for (;;)
 	{
 		TimestampTz now;
 
+		MemoryContextReset(context);
 		scan_now();
 		find_leaks(application, &findings);
 		now = GetCurrentTimestamp();
@@ -194,8 +199,6 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 						 Min(PAUSE_MS, (until - now) / 1000 + 1), wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		pfree(findings.detail.data);
-		list_free(findings.pids);
 	}
 
 	if (findings.pids != NIL)
@@ -214,5 +217,7 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 				 errdetail_internal("%s", findings.detail.data),
 				 errhint("%s", report_hint(findings.kind))));
 	}
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
 	PG_RETURN_VOID();
 }

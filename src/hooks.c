@@ -132,10 +132,11 @@ ends_failed_transaction(const Node *statement)
 static void
 tell_client(void)
 {
+	TimestampTz at = GetCurrentStatementStartTimestamp();
 	SlotReport	report;
 
-	if (unlikely(slot_take_report(&report)) && guc_warn_client && MyBackendType == B_BACKEND)
-		report_to_client(&report, GetCurrentStatementStartTimestamp());
+	if (unlikely(slot_take_report(at, &report)) && guc_warn_client && MyBackendType == B_BACKEND)
+		report_to_client(&report, at);
 }
 
 static void

@@ -254,11 +254,12 @@ slot_my_reason(SlotReason *reason)
 }
 
 /*
- * What has been reported of this session since the last call; false if
- * nothing has.  One read of memory that is ours, in the usual case.
+ * What has been reported of this session before the statement that came in at
+ * this time, and not been taken yet; false if nothing has.  In the usual case
+ * one read of memory that is ours.
  */
 bool
-slot_take_report(SlotReport *report)
+slot_take_report(TimestampTz at, SlotReport *report)
 {
 	static uint32 seen = 0;
 	Slot	   *slot = my_slot();
@@ -270,6 +271,10 @@ slot_take_report(SlotReport *report)
 	if (likely(changes == seen) ||
 		!change_copy(&slot->report_changes, report, &slot->report, sizeof(SlotReport)) ||
 		pg_atomic_read_u32(&slot->report_changes) != changes)
+		return false;
+
+	/* reported while it runs this statement: for the next one */
+	if (report->backend_start == MyStartTimestamp && report->at > at)
 		return false;
 	seen = changes;
 	return report->backend_start == MyStartTimestamp;

@@ -42,6 +42,7 @@ typedef struct SlotReport
 {
 	TimestampTz backend_start;	/* whom it is for; 0: nobody */
 	LeakKind	kind;
+	TimestampTz at;				/* when it was reported */
 	TimestampTz since;			/* without what the wall clock gained */
 	int			limit;			/* ms */
 	int			limit_index;	/* of that limit in the policy */
@@ -57,7 +58,7 @@ extern void slot_publish_going_on(TimestampTz at);
 extern bool slot_is_watched(void);
 extern bool slot_publish_end(int sqlerrcode);
 extern bool slot_my_reason(SlotReason *reason);
-extern bool slot_take_report(SlotReport *report);
+extern bool slot_take_report(TimestampTz at, SlotReport *report);
 
 /* Called by the watcher. */
 extern void slot_watch(int slot, TimestampTz backend_start);

@@ -941,6 +941,7 @@ tell_session(const Work *work, const Incident *incident)
 	SlotReport	report = {
 		.backend_start = session->since[SINCE_BACKEND],
 		.kind = incident->kind,
+		.at = now,
 		.since = session->since[clock] + session->gained[clock],
 		.limit_index = report_exceeded(incident, now),
 	};

@@ -80,6 +80,24 @@ $session->query("DO 'BEGIN PERFORM 1; END'");
 is(() = $session->{err} =~ /this session had been/g, 1, 'the next one does, once, whatever runs inside');
 $session->quit;
 
+# one that is reported in the middle of a statement goes on with the next
+$session = session($node, user => undef, set => { transaction_warn => '50ms' });
+$session->query('BEGIN');
+$session->query(<<'EOC');
+DO $$
+BEGIN
+	WHILE NOT EXISTS (SELECT FROM leakwatch.leaks WHERE pid = pg_backend_pid()) LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	PERFORM 1;
+END
+$$
+EOC
+is($session->{err}, '', 'the statement that it was reported in says nothing');
+$session->query('SELECT 1');
+like($session->{err}, qr/this session had been in a transaction for .*, over the limit of 50 ms/, 'the next one does');
+$session->quit('COMMIT');
+
 #
 # Only if wanted, and never twice in the log
 #
