@@ -55,9 +55,12 @@ on_emit_log(ErrorData *edata)
 	{
 		SlotReason	reason;
 
-		/* an end that the watcher waits for is noticed at once */
+		/* an end that the watcher waits for is noticed at once; last comes first */
 		if (slot_publish_end(edata->sqlerrcode))
+		{
 			on_proc_exit(wake_watcher, 0);
+			slot_announce_exit();
+		}
 
 		if (edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && slot_my_reason(&reason))
 		{
@@ -128,13 +131,24 @@ ends_failed_transaction(const Node *statement)
 	}
 }
 
-/* A session that goes on after it was reported says so to its client, once. */
+/*
+ * A statement is about to be executed.  A session that goes on after it was
+ * reported says so to the watcher, and once to its client.
+ */
 static void
-tell_client(void)
+note_statement(void)
 {
+	static bool exit_announced = false;
 	TimestampTz at = GetCurrentStatementStartTimestamp();
 	SlotReport	report;
 
+	if (unlikely(!exit_announced))
+	{
+		slot_announce_exit();
+		exit_announced = true;
+	}
+	if (unlikely(slot_is_watched()))
+		slot_announce();
 	if (unlikely(slot_take_report(at, &report)) && guc_warn_client && MyBackendType == B_BACKEND)
 		report_to_client(&report, at);
 }
@@ -142,7 +156,7 @@ tell_client(void)
 static void
 on_executor_start(QueryDesc *queryDesc, int eflags)
 {
-	tell_client();
+	note_statement();
 	trail_note(queryDesc->plannedstmt, queryDesc->sourceText);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
@@ -160,7 +174,7 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 	bool		creates_us = IsA(statement, CreateExtensionStmt) &&
 		strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
 
-	tell_client();
+	note_statement();
 	if (context == PROCESS_UTILITY_TOPLEVEL)
 		trail_note(pstmt, queryString);
 	listen_note(statement);

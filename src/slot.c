@@ -14,9 +14,10 @@
  * - the watcher's: "watched" is an atomic, "reason" and "report" have counters
  *   of their own.
  *
- * Beside the slots there is a bit for each, set by a backend after it has
- * changed in its slot what it is judged by, and cleared by the watcher before
- * it looks there: so the watcher need not look into any other slot.
+ * Beside the slots there is a bit for each, set by a backend when the watcher
+ * should look there, and cleared by the watcher before it does: after it has
+ * changed in its slot what it is judged by, and when it has been marked and
+ * goes on or ends.  So the watcher need not look into any other slot.
  *
  * How a session ended is wanted only after it is gone, when a successor may
  * already have its slot.  So whoever takes over the slot of a session that
@@ -36,6 +37,7 @@
 #include "changes.h"
 #include "port/pg_bitutils.h"
 #include "slot.h"
+#include "storage/ipc.h"
 #include "storage/shmem.h"
 
 /* The backend's part, copied as a whole. */
@@ -64,7 +66,7 @@ typedef struct Slot
 #define SLOTS_PER_WORD	64
 
 static Slot *slots = NULL;
-static pg_atomic_uint64 *published_words = NULL;	/* behind the slots */
+static pg_atomic_uint64 *announced = NULL;	/* behind the slots */
 
 static int
 word_count(void)
@@ -86,13 +88,13 @@ slot_shmem_init(void)
 	bool		found;
 
 	slots = ShmemInitStruct("leakwatch slots", slot_shmem_size(), &found);
-	published_words = (pg_atomic_uint64 *) (slots + MaxBackends);
+	announced = (pg_atomic_uint64 *) (slots + MaxBackends);
 	if (found)
 		return;
 
 	memset(slots, 0, slot_shmem_size());
 	for (int i = 0; i < word_count(); i++)
-		pg_atomic_init_u64(&published_words[i], 0);
+		pg_atomic_init_u64(&announced[i], 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{
 		pg_atomic_init_u32(&slots[i].changes, 0);
@@ -146,15 +148,24 @@ begin_my_slot(void)
 	return slot;
 }
 
+/*
+ * Have the watcher look at a slot in its next scan.  Done even if the bit is
+ * set, for the barrier: the watcher may be about to clear it, and must then
+ * see what has been written before.
+ */
+static void
+announce(int index)
+{
+	pg_atomic_fetch_or_u64(&announced[index / SLOTS_PER_WORD],
+						   UINT64CONST(1) << (index % SLOTS_PER_WORD));
+}
+
 /* What was written is something that the session is judged by. */
 static void
 end_publication(Slot *slot)
 {
-	int			index = slot - slots;
-
 	change_end(&slot->changes);
-	pg_atomic_fetch_or_u64(&published_words[index / SLOTS_PER_WORD],
-						   UINT64CONST(1) << (index % SLOTS_PER_WORD));
+	announce(slot - slots);
 }
 
 static bool
@@ -223,7 +234,34 @@ slot_publish_going_on(TimestampTz at)
 	if (slot == NULL)
 		return;
 	slot->published.owner.went_on_at = at;
-	change_end(&slot->changes);
+	end_publication(slot);
+}
+
+/* A marked session goes on, whatever with: have the watcher look. */
+void
+slot_announce(void)
+{
+	announce(compat_my_slot());
+}
+
+/* on_proc_exit callback, for when the session is no longer seen */
+static void
+announce_exit(int code, Datum arg)
+{
+	int			index = DatumGetInt32(arg);
+
+	if (pg_atomic_read_u64(&slots[index].watched) == (uint64) MyStartTimestamp)
+		announce(index);
+}
+
+/* Have the end of this session announced, if it is marked then. */
+void
+slot_announce_exit(void)
+{
+	int			index = compat_my_slot();
+
+	if (slots != NULL && index >= 0)
+		on_proc_exit(announce_exit, Int32GetDatum(index));
 }
 
 /*
@@ -356,19 +394,19 @@ slot_owner(int slot, Session *owner)
 }
 
 /*
- * The watcher: call expect() for each slot in which something has been
- * published since the last call that its session is judged by.
+ * The watcher: call expect() for each slot of which anything has been
+ * announced since the last call.
  */
 void
-slot_take_published(void (*expect) (int slot))
+slot_take_announced(void (*expect) (int slot))
 {
 	for (int i = 0; i < word_count(); i++)
 	{
 		uint64		word;
 
-		if (likely(pg_atomic_read_u64(&published_words[i]) == 0))
+		if (likely(pg_atomic_read_u64(&announced[i]) == 0))
 			continue;
-		for (word = pg_atomic_exchange_u64(&published_words[i], 0); word != 0; word &= word - 1)
+		for (word = pg_atomic_exchange_u64(&announced[i], 0); word != 0; word &= word - 1)
 			expect(i * SLOTS_PER_WORD + pg_rightmost_one_pos64(word));
 	}
 }

@@ -56,6 +56,8 @@ extern bool slot_publish_value(int index, int value, GucSource source);
 extern void slot_publish_listening(bool listening);
 extern void slot_publish_going_on(TimestampTz at);
 extern bool slot_is_watched(void);
+extern void slot_announce(void);
+extern void slot_announce_exit(void);
 extern bool slot_publish_end(int sqlerrcode);
 extern bool slot_my_reason(SlotReason *reason);
 extern bool slot_take_report(TimestampTz at, SlotReport *report);
@@ -66,7 +68,7 @@ extern void slot_unwatch(int slot);
 extern void slot_set_reason(int slot, const SlotReason *reason);
 extern void slot_set_report(int slot, const SlotReport *report);
 extern bool slot_end(const Session *session, SlotEnd *end);
-extern void slot_take_published(void (*expect) (int slot));
+extern void slot_take_announced(void (*expect) (int slot));
 
 /* Called by anybody. */
 extern bool slot_owner(int slot, Session *owner);

@@ -99,6 +99,7 @@ typedef struct Glance
 	TimestampTz due;			/* to be judged again at this time */
 	int			version;		/* of the session; odd: judge it anyway */
 	int			shortest_limit; /* ms, 0: none */
+	bool		followed;		/* it has open incidents */
 } Glance;
 
 /* What the watcher knew of a slot when it last looked. */
@@ -379,14 +380,12 @@ outcome_of_end(int sqlerrcode, bool signalled, char *detail, Size size)
 
 /*
  * When the session went on, as near as can be told: its newest change of
- * state, if that is since the last scan.
+ * state.
  */
 static TimestampTz
 went_on_at(const Session *session)
 {
-	TimestampTz changed = session->since[SINCE_STATE];
-
-	return changed > previous_scan && changed <= now ? changed : now;
+	return Min(session->since[SINCE_STATE], now);
 }
 
 /* The session of this seat is gone. */
@@ -664,32 +663,34 @@ await_session(int slot, Glance *glance)
  *
  * Looks that are due in the time until the next scan are taken now instead,
  * so as not to wake for each; only a session that will meet a limit is waited
- * for.  A slot with an open incident, or with anything left to decide, is
- * looked at in every scan.
+ * for.
+ *
+ * A session with an open incident announces that it goes on or ends.  What
+ * passes by our hooks does not, an empty statement for example, so a look
+ * there is good for no longer than FOLLOW_MS.  A slot with anything left to
+ * decide is looked at in every scan.
  */
 #define EVERY_SCAN	DT_NOBEGIN
-
-/* Nothing is open or undecided here. */
-static void
-put_off(int slot)
-{
-	const Glance *glance = &glances[slot];
-	int			rest = server_shortest_limit;
-
-	if (rest == 0 || (glance->shortest_limit > 0 && glance->shortest_limit < rest))
-		rest = glance->shortest_limit;
-	agenda[slot] = glance->due;
-	if (rest > 0)
-		agenda[slot] = Min(agenda[slot], now + rest * INT64CONST(1000));
-}
+#define FOLLOW_MS	5000
 
 static void
 enter_into_agenda(int slot)
 {
-	if (has_incidents(&seats[slot]) || (glances[slot].version & 1) != 0)
+	const Glance *glance = &glances[slot];
+	int			rest = server_shortest_limit;
+
+	if ((glance->version & 1) != 0)
+	{
 		agenda[slot] = EVERY_SCAN;
-	else
-		put_off(slot);
+		return;
+	}
+	if (rest == 0 || (glance->shortest_limit > 0 && glance->shortest_limit < rest))
+		rest = glance->shortest_limit;
+	if (glance->followed && (rest == 0 || rest > FOLLOW_MS))
+		rest = FOLLOW_MS;
+	agenda[slot] = glance->due;
+	if (rest > 0)
+		agenda[slot] = Min(agenda[slot], now + rest * INT64CONST(1000));
 }
 
 /* Have this slot visited in the coming walk. */
@@ -698,6 +699,17 @@ expect(int slot)
 {
 	glances[slot].version = NO_VERSION;
 	agenda[slot] = EVERY_SCAN;
+}
+
+/* Who asked for a scan wants to see every incident as it is now. */
+static void
+follow_all(void)
+{
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		if (glances[slot].followed)
+			agenda[slot] = EVERY_SCAN;
+	}
 }
 
 /* Look at a slot in which something has happened or is due. */
@@ -728,6 +740,7 @@ visit(int slot)
 		}
 		judge(seat, glance, &session);
 	}
+	glance->followed = has_incidents(seat);
 	enter_into_agenda(slot);
 }
 
@@ -745,7 +758,7 @@ walk(int *shortest)
 
 	settings_changed = false;
 	*shortest = server_shortest_limit;
-	slot_take_published(expect);
+	slot_take_announced(expect);
 
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
@@ -760,8 +773,8 @@ walk(int *shortest)
 			if (all || glance->due <= now || (glance->version & 1) != 0 ||
 				glance->version != session_version(slot))
 				visit(slot);
-			else if (agenda[slot] != EVERY_SCAN)
-				put_off(slot);
+			else
+				enter_into_agenda(slot);
 		}
 
 		if (agenda[slot] > now)
@@ -860,7 +873,7 @@ follow_harm(void)
 		Seat	   *seat = &seats[slot];
 		int			blocked;
 
-		if (agenda[slot] != EVERY_SCAN || !has_incidents(seat))
+		if (!glances[slot].followed)
 			continue;
 		blocked = impact_blocked(&seat->session);
 		any |= blocked > 0;
@@ -985,7 +998,10 @@ open_incidents(Work *work)
 		}
 
 		if (seat->incident[kind] >= 0)
+		{
+			glances[seat->session.slot].followed = true;
 			be_due(seat, remind_at(incident));
+		}
 	}
 }
 
@@ -1224,6 +1240,8 @@ scan(void)
 
 	report_at(monotonic);
 	worklist = NIL;
+	if (ticket != served && incident_open_count() > 0)
+		follow_all();
 	next = walk(&shortest);
 	incident_reclaim();
 

@@ -123,7 +123,8 @@ sub part_scan
 		if ($size == 2500 || $mode eq 'quick' && $size == $sizes[-1])
 		{
 			say_step("and half of them incidents");
-			configure($node, idle_in_transaction_warn => '1s');
+			# a limit of seconds would have the watcher look at everybody all along
+			configure($node, idle_in_transaction_warn => $mode eq 'quick' ? '1s' : '30s');
 			wait_until($node, 'SELECT count(*) = '
 				  . $size / 2 . ' FROM leakwatch.incidents');
 			settle($node);

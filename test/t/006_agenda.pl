@@ -89,6 +89,36 @@ configure($node, transaction_warn => '100ms');
 is_found($asleep, 'transaction', 'a session that slept through the change');
 configure($node, scan_interval => undef, transaction_warn => undef);
 
+# With a limit beyond what a look at an incident is good for, and a scan that
+# nobody asked for: that an incident has ended is known from who ended it
+my %ends = (
+	'goes on' => sub { $_[0]->query('SELECT 1') },
+	'fails to be parsed' => sub { $_[0]->query('SELCT') },
+	'commits' => sub { $_[0]->query('COMMIT') },
+	'ends' => sub { $_[0]->quit },
+	'dies' => sub { $_[0]->die_now },
+	'is terminated' => sub { terminate($node, $_[0]) });
+my %sessions = map {
+	my $session = session($node, app => $_, set => { idle_in_transaction_warn => '6s' });
+	$session->query('BEGIN');
+	$_ => $session
+} keys %ends;
+my $waker = session($node);
+wait_for_leak($node, 'idle_in_transaction', values %sessions);
+foreach my $how (sort keys %ends)
+{
+	my $session = $sessions{$how};
+
+	$ends{$how}->($session);
+	wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $session->{pid} AND state = 'idle in transaction'"
+		  . " AND state_change = (SELECT since FROM leakwatch.leaks WHERE pid = $session->{pid}))");
+	my $scans = status($node)->{scans};
+	$waker->query("SET leakwatch.session_warn = '" . (1000 + $scans) . " ms'");
+	wait_until($node, "SELECT scans > $scans FROM leakwatch.status");
+	is(leaks($node, $session), '', "an incident whose session $how is over at the next scan");
+}
+$_->quit foreach $waker, grep { defined } @sessions{ 'goes on', 'fails to be parsed', 'commits' };
+
 # What VACUUM is kept from grows without anybody looking
 my $holder = session($node,
 	set => { idle_in_transaction_warn => '100ms' });
