@@ -256,19 +256,32 @@ message_text(Message message, const Incident *incident, const SlotReason *reason
 	return out.data;
 }
 
-/* How the transaction began, and the tags that tell which code it was. */
+/*
+ * How the transaction began, what failed in it, and the tags that tell which
+ * code it was.
+ */
 static void
-describe_trail(StringInfo out, const Trail *trail)
+describe_trail(StringInfo out, const Trail *trail, const char *last_statement)
 {
 	int			count = trail_count(trail);
-	const char *first;
+	const TrailStatement *first;
+	const TrailStatement *newest;
 	char	   *tags;
 
 	if (count == 0)
 		return;
-	first = trail_statement(trail, 0)->text;
-	if (count > 1 && strcmp(first, trail_statement(trail, count - 1)->text) != 0)
-		appendStringInfo(out, "\nFirst statement of the transaction: %s", first);
+	first = trail_statement(trail, 0);
+	newest = trail_statement(trail, count - 1);
+	if (count > 1 && strcmp(first->text, newest->text) != 0)
+		appendStringInfo(out, "\nFirst statement of the transaction: %s", first->text);
+	if (newest->sqlerrcode != 0)
+	{
+		appendStringInfo(out, "\nFailed with SQLSTATE %s", unpack_sql_state(newest->sqlerrcode));
+		if (strcmp(newest->text, last_statement) == 0)
+			appendStringInfoChar(out, '.');
+		else
+			appendStringInfo(out, ": %s", newest->text);
+	}
 	tags = tags_in_words(trail);
 	if (tags != NULL)
 		appendStringInfo(out, "\nTags: %s", tags);
@@ -324,7 +337,7 @@ message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 							   " Statement: " : " Last statement: ");
 		appendBinaryStringInfo(&out, text->query, length);
 	}
-	describe_trail(&out, trail);
+	describe_trail(&out, trail, text->query);
 	return out.data;
 }
 

@@ -29,7 +29,7 @@ my %expected = (
 	aborted_transaction => [
 		'25P03',
 		'idle in an aborted transaction',
-		'Last statement: BEGIN\; SELECT 1/0;',
+		"Last statement: BEGIN\\; SELECT 1/0;\nFailed with SQLSTATE 22012.",
 		qr/^A statement failed .* ROLLBACK/
 	],
 	transaction => [

@@ -144,15 +144,21 @@ sub wait_for_incident
 	return;
 }
 
-# Wait until each of these sessions is listed with this kind.
+# Wait until each of these sessions is listed with this kind, for what it does
+# now: a session that is held up on a busy machine may have been listed for what
+# it did before.
 sub wait_for_leak
 {
 	my ($node, $kind, @sessions) = @_;
 
 	wait_until($node,
-		'SELECT count(DISTINCT pid) = '
-		  . @sessions
-		  . " FROM leakwatch.leaks WHERE kind = '$kind' AND pid IN ("
+		'SELECT count(DISTINCT pid) = ' . @sessions
+		  . ' FROM leakwatch.leaks JOIN pg_stat_activity AS a USING (pid)'
+		  . " WHERE kind = '$kind' AND since = CASE kind"
+		  . " WHEN 'transaction' THEN xact_start"
+		  . " WHEN 'session' THEN a.backend_start"
+		  . ' ELSE state_change END'
+		  . ' AND pid IN ('
 		  . join(', ', map { $_->{pid} } @sessions) . ')');
 	return;
 }
