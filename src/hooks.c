@@ -139,6 +139,7 @@ static void
 note_statement(void)
 {
 	static bool exit_announced = false;
+	static TimestampTz announced_at = 0;
 	TimestampTz at = GetCurrentStatementStartTimestamp();
 	SlotReport	report;
 
@@ -147,8 +148,12 @@ note_statement(void)
 		slot_announce_exit();
 		exit_announced = true;
 	}
-	if (unlikely(slot_is_watched()))
+	/* not for all that runs inside: a session that is seen active is looked at */
+	if (unlikely(slot_is_watched()) && announced_at != at)
+	{
+		announced_at = at;
 		slot_announce();
+	}
 	if (unlikely(slot_take_report(at, &report)) && guc_warn_client && MyBackendType == B_BACKEND)
 		report_to_client(&report, at);
 }
