@@ -214,8 +214,8 @@ incident_trail(int index)
 }
 
 /*
- * Keep a new incident, with the trail of its session.  Returns its index, or -1 when every entry is taken by
- * an open one.
+ * Keep a new incident, with the trail of its session.  Returns its index, or
+ * -1 when every entry is taken by an open one.
  */
 int
 incident_open(const Incident *incident, const Trail *trail)

@@ -59,7 +59,7 @@
 #define STATEMENT_TIMEOUT_MS	10000
 
 /* Rows written in one statement, and deleted in one. */
-#define BATCH_ROWS	500
+#define BATCH_ROWS	100
 #define DELETE_ROWS	1000
 
 /* The columns that a row is made of, in the order of the statement below. */
@@ -173,11 +173,17 @@ static const char delete_sql[] =
 " (SELECT o.id FROM leakwatch.incidents AS o"
 "  WHERE o.ended_at < $1 ORDER BY o.ended_at LIMIT $2)";
 
-/* A copy of an incident, and where it is from. */
-typedef struct Row
+/* Where an incident is, and its version when it was found there. */
+typedef struct Place
 {
 	int			index;
 	uint64		version;
+} Place;
+
+/* A copy of an incident, and where it is from. */
+typedef struct Row
+{
+	Place		place;
 	Incident	incident;
 } Row;
 
@@ -320,15 +326,40 @@ holdings_text(uint32 holdings)
 	return out.data;
 }
 
-/* Fill row n of the columns. */
-static void
-fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, Datum *values[NUM_COLS],
-		 bool *nulls[NUM_COLS])
+/* The rows as columns. */
+typedef struct Columns
 {
-	const Incident *incident = &row->incident;
-	const Session *session = &incident->session;
-	TimestampTz now = incident->last_seen_at;
-	int64		xmin_age = incident_xmin_age(incident, next_xid);
+	int			nrows;
+	Datum	   *values[NUM_COLS];
+	bool	   *nulls[NUM_COLS];
+} Columns;
+
+static void
+init_columns(Columns *columns, int nrows)
+{
+	columns->nrows = nrows;
+	for (int col = 0; col < NUM_COLS; col++)
+	{
+		columns->values[col] = palloc0(sizeof(Datum) * nrows);
+		columns->nulls[col] = palloc0(sizeof(bool) * nrows);
+	}
+}
+
+/* A column as an array. */
+static Datum
+column_array(const Columns *columns, int col)
+{
+	int			nrows = columns->nrows;
+	int			lower_bound = 1;
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(column_type[col], &length, &by_value, &align);
+	return PointerGetDatum(construct_md_array(columns->values[col], columns->nulls[col], 1,
+											  &nrows, &lower_bound, column_type[col],
+											  length, by_value, align));
+}
 
 #define SET(col, datum)	(values[col][n] = (datum), nulls[col][n] = false)
 #define SET_IF(col, condition, datum) \
@@ -340,17 +371,37 @@ fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, Datum *val
 #define SET_TEXT(col, text, encoding) \
 	datum_text(text, encoding, &values[col][n], &nulls[col][n])
 
+/* Fill what identifies an incident into row n. */
+static void
+fill_key(const Incident *incident, int n, const Columns *columns)
+{
+	Datum	   *const *values = columns->values;
+	bool	   *const *nulls = columns->nulls;
+
 	SET_TEXT(COL_KIND, incident_kind_name(incident->kind), -1);
-	SET(COL_PID, Int32GetDatum(session->pid));
-	SET(COL_BACKEND_START, TimestampTzGetDatum(session->since[SINCE_BACKEND]));
+	SET(COL_PID, Int32GetDatum(incident->session.pid));
+	SET(COL_BACKEND_START, TimestampTzGetDatum(incident->session.since[SINCE_BACKEND]));
 	SET(COL_SINCE, TimestampTzGetDatum(incident_since(incident)));
+}
+
+/* Fill row n. */
+static void
+fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, const Columns *columns)
+{
+	Datum	   *const *values = columns->values;
+	bool	   *const *nulls = columns->nulls;
+	const Incident *incident = &row->incident;
+	TimestampTz now = incident->last_seen_at;
+	int64		xmin_age = incident_xmin_age(incident, next_xid);
+
+	fill_key(incident, n, columns);
 	SET_TEXT(COL_DATNAME, incident->names.database, -1);
 	SET_TEXT(COL_USENAME, incident->names.role, -1);
 	SET_TEXT(COL_APPLICATION_NAME, incident->text.application_name, -1);
 	datum_client(&incident->text.client,
 				 &values[COL_CLIENT_ADDR][n], &nulls[COL_CLIENT_ADDR][n],
 				 &values[COL_CLIENT_PORT][n], &nulls[COL_CLIENT_PORT][n]);
-	SET_TEXT(COL_STATE, session_state_name(session->state), -1);
+	SET_TEXT(COL_STATE, session_state_name(incident->session.state), -1);
 	SET(COL_DETECTED_AT, TimestampTzGetDatum(incident->detected_at));
 	SET(COL_LAST_SEEN_AT, TimestampTzGetDatum(incident->last_seen_at));
 	SET_IF(COL_ENDED_AT, incident->outcome != OUTCOME_OPEN,
@@ -369,7 +420,7 @@ fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, Datum *val
 	SET_IF(COL_QUERY_ID, incident->text.query_id != 0,
 		   Int64GetDatum((int64) incident->text.query_id));
 	nulls[COL_TRAIL][n] = nulls[COL_TAGS][n] = true;
-	if (incident_copy_trail(row->index, incident, trail))
+	if (incident_copy_trail(row->place.index, incident, trail))
 	{
 		datum_trail(trail, incident->names.encoding, &values[COL_TRAIL][n], &nulls[COL_TRAIL][n]);
 		datum_tags(trail, incident->names.encoding, &values[COL_TAGS][n], &nulls[COL_TAGS][n]);
@@ -377,43 +428,26 @@ fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, Datum *val
 	datum_lock(&incident->lock, &values[COL_STRONGEST_LOCK][n], &nulls[COL_STRONGEST_LOCK][n]);
 	SET_TEXT(COL_HOLDS, holdings_text(incident->holdings), -1);
 	SET_IF(COL_XMIN_AGE_ALONE, xmin_age >= 0, Int64GetDatum(incident->alone_peak));
-	SET(COL_VERSION, Int64GetDatum((int64) row->version));
+	SET(COL_VERSION, Int64GetDatum((int64) row->place.version));
+}
 
 #undef SET
 #undef SET_IF
 #undef SET_TEXT
-}
 
 /* The rows as one array for each column. */
 static void
 make_arrays(const Row *rows, int nrows, Datum arrays[NUM_COLS])
 {
-	Datum	   *values[NUM_COLS];
-	bool	   *nulls[NUM_COLS];
-	int			lower_bound = 1;
+	Columns		columns;
 	TransactionId next_xid = horizon_next_xid();
 	Trail	   *trail = palloc(trail_size());
 
-	for (int col = 0; col < NUM_COLS; col++)
-	{
-		values[col] = palloc0(sizeof(Datum) * nrows);
-		nulls[col] = palloc0(sizeof(bool) * nrows);
-	}
+	init_columns(&columns, nrows);
 	for (int n = 0; n < nrows; n++)
-		fill_row(&rows[n], n, next_xid, trail, values, nulls);
-
+		fill_row(&rows[n], n, next_xid, trail, &columns);
 	for (int col = 0; col < NUM_COLS; col++)
-	{
-		int16		length;
-		bool		by_value;
-		char		align;
-
-		get_typlenbyvalalign(column_type[col], &length, &by_value, &align);
-		arrays[col] = PointerGetDatum(construct_md_array(values[col], nulls[col], 1,
-														 &nrows, &lower_bound,
-														 column_type[col],
-														 length, by_value, align));
-	}
+		arrays[col] = column_array(&columns, col);
 }
 
 /* ---------- writing ---------- */
@@ -483,7 +517,7 @@ write_rows(const Row *rows, int nrows)
 	if (error == NULL)
 	{
 		for (int i = 0; i < nrows; i++)
-			incident_mark_written(rows[i].index, rows[i].version);
+			incident_mark_written(rows[i].place.index, rows[i].place.version);
 		control_count(COUNT_WRITTEN, nrows);
 		return true;
 	}
@@ -502,8 +536,8 @@ write_rows(const Row *rows, int nrows)
 static int
 by_version(const void *a, const void *b)
 {
-	uint64		va = ((const Row *) a)->version;
-	uint64		vb = ((const Row *) b)->version;
+	uint64		va = ((const Place *) a)->version;
+	uint64		vb = ((const Place *) b)->version;
 
 	return va < vb ? -1 : va > vb;
 }
@@ -520,31 +554,33 @@ is_pending(int index, const Incident *incident)
 	return incident_is_pending(index);
 }
 
-/* Copy the incidents that qualify, oldest version first. */
-static Row *
-copy_incidents(bool (*qualifies) (int index, const Incident *incident), int *nrows)
+/* Where the incidents are that qualify, oldest version first. */
+static Place *
+find_incidents(bool (*qualifies) (int index, const Incident *incident), int *count)
 {
 	int			room = 64;
-	Row		   *rows = palloc(room * sizeof(Row));
+	Place	   *places = palloc(room * sizeof(Place));
+	Incident   *incident = palloc(sizeof(Incident));
 
-	*nrows = 0;
+	*count = 0;
 	for (int i = 0; i < incident_max(); i++)
 	{
-		Row		   *row = &rows[*nrows];
+		uint64		version = incident_copy(i, incident);
 
 		CHECK_FOR_INTERRUPTS();
-		row->index = i;
-		row->version = incident_copy(i, &row->incident);
-		if (row->version == 0 || !qualifies(i, &row->incident))
+		if (version == 0 || !qualifies(i, incident))
 			continue;
-		if (++(*nrows) == room)
+		if (*count == room)
 		{
 			room *= 2;
-			rows = repalloc_huge(rows, room * sizeof(Row));
+			places = repalloc(places, room * sizeof(Place));
 		}
+		places[*count].index = i;
+		places[(*count)++].version = version;
 	}
-	qsort(rows, *nrows, sizeof(Row), by_version);
-	return rows;
+	pfree(incident);
+	qsort(places, *count, sizeof(Place), by_version);
+	return places;
 }
 
 /* Write all that the table does not have.  False: the extension is not there. */
@@ -552,13 +588,26 @@ static bool
 write_pending(void)
 {
 	uint64		up_to = incident_last_version();
-	int			nrows;
-	Row		   *rows = copy_incidents(is_pending, &nrows);
+	int			count;
+	Place	   *places = find_incidents(is_pending, &count);
+	Row		   *rows = palloc(BATCH_ROWS * sizeof(Row));
 
-	for (int i = 0; i < nrows; i += BATCH_ROWS)
+	for (int i = 0; i < count;)
 	{
+		int			nrows = 0;
+
 		CHECK_FOR_INTERRUPTS();
-		if (!write_rows(&rows[i], Min(BATCH_ROWS, nrows - i)))
+		for (; i < count && nrows < BATCH_ROWS; i++)
+		{
+			Row		   *row = &rows[nrows];
+
+			/* it may have changed since, or be gone */
+			row->place.index = places[i].index;
+			row->place.version = incident_copy(places[i].index, &row->incident);
+			if (row->place.version != 0)
+				nrows++;
+		}
+		if (nrows > 0 && !write_rows(rows, nrows))
 			return false;
 	}
 
@@ -580,22 +629,30 @@ execute(const char *sql, int nargs, Oid *types, Datum *args, int expected)
 static bool
 close_rows(void)
 {
-	static const int columns[] = {COL_KIND, COL_PID, COL_BACKEND_START, COL_SINCE};
-	Oid			types[1 + lengthof(columns)] = {TIMESTAMPTZOID};
-	Datum		args[1 + lengthof(columns)];
-	Datum		arrays[NUM_COLS];
-	int			nrows;
-	Row		   *rows = copy_incidents(is_open, &nrows);
+	static const int key[] = {COL_KIND, COL_PID, COL_BACKEND_START, COL_SINCE};
+	Oid			types[1 + lengthof(key)] = {TIMESTAMPTZOID};
+	Datum		args[1 + lengthof(key)];
+	Columns		columns;
+	int			count;
+	Place	   *places = find_incidents(is_open, &count);
+	Incident   *incident = palloc(sizeof(Incident));
 	WriteState	state;
 
 	if (!begin_writing("closing incidents", &state))
 		return false;
-	make_arrays(rows, nrows, arrays);
-	args[0] = TimestampTzGetDatum(control_init_time());
-	for (int i = 0; i < lengthof(columns); i++)
+	init_columns(&columns, count);
+	columns.nrows = 0;
+	for (int i = 0; i < count; i++)
 	{
-		types[i + 1] = get_array_type(column_type[columns[i]]);
-		args[i + 1] = arrays[columns[i]];
+		/* one that is gone by now has been written, or will be closed next time */
+		if (incident_copy(places[i].index, incident) != 0)
+			fill_key(incident, columns.nrows++, &columns);
+	}
+	args[0] = TimestampTzGetDatum(control_init_time());
+	for (int i = 0; i < lengthof(key); i++)
+	{
+		types[i + 1] = get_array_type(column_type[key[i]]);
+		args[i + 1] = column_array(&columns, key[i]);
 	}
 	execute(close_sql, lengthof(args), types, args, SPI_OK_UPDATE);
 	end_writing(&state);

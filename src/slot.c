@@ -241,7 +241,10 @@ slot_publish_going_on(TimestampTz at)
 void
 slot_announce(void)
 {
-	announce(compat_my_slot());
+	Slot	   *slot = my_slot();
+
+	if (slot != NULL)
+		announce(slot - slots);
 }
 
 /* on_proc_exit callback, for when the session is no longer seen */

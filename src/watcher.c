@@ -122,7 +122,7 @@ typedef struct Work
 
 	/* filled in while acting */
 	SessionText text;
-	Trail	   *trail;
+	Trail	   *trail;			/* NULL: that of the incident */
 	SessionNames names;
 	Incident   *unrecorded;		/* stands in for one there was no room for */
 	uint32		opened;			/* kinds to be reported */
@@ -138,7 +138,7 @@ static Seat *seats = NULL;
 static Glance *glances = NULL;
 static TimestampTz *agenda = NULL;
 static MemoryContext scan_context = NULL;
-static Trail *newer_trail = NULL;
+static Trail *trail_buffer = NULL;
 static bool settings_changed = true;
 static Policy server_policy;
 static int	server_shortest_limit;	/* ms, 0: none */
@@ -285,8 +285,8 @@ update_trail(int index, const Incident *incident)
 		if (transaction == 0)
 			return;
 	}
-	if (trail_read(&incident->session, transaction, newer_trail))
-		memcpy(incident_trail(index), newer_trail, trail_size());
+	if (trail_read(&incident->session, transaction, trail_buffer))
+		memcpy(incident_trail(index), trail_buffer, trail_size());
 }
 
 static void
@@ -977,7 +977,7 @@ open_incidents(Work *work)
 			continue;
 
 		incident = new_incident(work, kind);
-		seat->incident[kind] = incident_open(incident, work->trail);
+		seat->incident[kind] = incident_open(incident, trail_buffer);
 		if (seat->incident[kind] < 0)
 		{
 			seat->unrecorded |= KIND_BIT(kind);
@@ -1001,6 +1001,7 @@ open_incidents(Work *work)
 		{
 			glances[seat->session.slot].followed = true;
 			be_due(seat, remind_at(incident));
+			pfree(incident);
 		}
 	}
 }
@@ -1152,16 +1153,22 @@ act(Work *work)
 		return;
 	}
 
-	work->trail = palloc0(trail_size());
 	if (!guc_capture_query ||
-		!trail_read(&seat->session, seat->session.since[SINCE_TRANSACTION], work->trail))
-		work->trail->total = 0;
+		!trail_read(&seat->session, seat->session.since[SINCE_TRANSACTION], trail_buffer))
+		memset(trail_buffer, 0, trail_size());
 
 	look_up_names(&seat->session, &work->names);
 	if (work->opens != 0)
 		open_incidents(work);
 	if (work->verdict.terminate != 0 && !seat->signalled)
 		decide_termination(work);
+
+	/* in a storm this would be half of what there is to remember */
+	if (work->opened == 0 || work->unrecorded != NULL)
+	{
+		work->trail = palloc(trail_size());
+		memcpy(work->trail, trail_buffer, trail_size());
+	}
 }
 
 /* ---------- messages ---------- */
@@ -1186,6 +1193,12 @@ remind(Seat *seat, LeakKind kind)
 	report_incident(MESSAGE_REMINDER, edit, incident_trail(index), NULL, now);
 }
 
+static const Trail *
+trail_of(const Work *work, int index)
+{
+	return work->trail != NULL ? work->trail : incident_trail(index);
+}
+
 static void
 say(const Work *work)
 {
@@ -1207,12 +1220,13 @@ say(const Work *work)
 			(work->decided != MESSAGE_OPENED && incident == decided_on))
 			continue;
 		if (work->opened & KIND_BIT(kind))
-			report_incident(MESSAGE_OPENED, incident, work->trail, NULL, now);
+			report_incident(MESSAGE_OPENED, incident, trail_of(work, seat->incident[kind]), NULL, now);
 		else if (work->reminds & KIND_BIT(kind))
 			remind(seat, kind);
 	}
 	if (work->decided != MESSAGE_OPENED && decided_on != NULL)
-		report_incident(work->decided, decided_on, work->trail, &work->reason, now);
+		report_incident(work->decided, decided_on, trail_of(work, work->decided_on),
+						&work->reason, now);
 }
 
 /* ---------- the scan ---------- */
@@ -1433,7 +1447,7 @@ prepare(void)
 	}
 	impact_survey();
 	scan_last(&previous_scan, &duration);
-	newer_trail = MemoryContextAllocZero(TopMemoryContext, trail_size());
+	trail_buffer = MemoryContextAllocZero(TopMemoryContext, trail_size());
 	incident_attach(adopt);
 	read_settings();
 }
