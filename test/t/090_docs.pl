@@ -40,6 +40,21 @@ ok(-f "$top/$provided->{$_}", "which has the $_ $provided->{$_}")
 is($newest, $version, 'the newest entry of CHANGELOG.md is of that version');
 
 #
+# What README.md says it costs is what was measured.
+#
+my ($costs) = $readme =~ /^## What it costs\n(.*?)^## /ms;
+my $measured = slurp_file("$top/test/bench/results/results.md");
+my @costs = $costs =~ /^(\| .+)$/mg;
+
+cmp_ok(scalar @costs, '>', 10, 'README.md says what it costs');
+is_deeply(
+	[ grep { index($measured, "$_\n") < 0 } @costs ],
+	[], 'and nothing that is not in the results of the benchmark');
+is_deeply(
+	[ grep { index($readme, $_) < 0 } $measured =~ /^(\| .* \| missed \|)$/mg ],
+	[], 'and every promise that was missed');
+
+#
 # The table of settings in README.md is that of the server.
 #
 my $node = PostgreSQL::Test::Cluster->new('docs');
