@@ -8,7 +8,7 @@ set xlabel "sessions\n\n" . machine
 set ylabel "CPU time (us), each once a second"
 set xtics (100, 500, 1000, 2500, 5000)
 set grid
-set xrange [80:6300]
+set xrange [*<80:6300<*]
 set key outside top center horizontal
 set bmargin 8
 plot directory . "/scaling.dat" using 1:2 with linespoints title "query on pg_stat_activity", \
