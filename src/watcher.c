@@ -324,15 +324,21 @@ has_incidents(const Seat *seat)
 
 /*
  * Is the server being shut down?  The postmaster says so in its lock file
- * before it signals anybody, and nowhere else.
+ * before it signals anybody, and nowhere else.  Asked once in a scan.
  */
 static bool
 server_is_stopping(void)
 {
-	FILE	   *file = AllocateFile(DIRECTORY_LOCK_FILE, "r");
+	static TimestampTz asked_at = 0;
+	static bool stopping = false;
+	FILE	   *file;
 	char		line[MAXPGPATH];
-	bool		stopping = false;
 
+	if (asked_at == now)
+		return stopping;
+	asked_at = now;
+	stopping = false;
+	file = AllocateFile(DIRECTORY_LOCK_FILE, "r");
 	if (file == NULL)
 		return false;
 	for (int i = 1; fgets(line, sizeof(line), file) != NULL; i++)
