@@ -360,7 +360,7 @@ sub new
 		%ENV,
 		PGAPPNAME => $args{app} // 'leaky',
 		PGOPTIONS =>
-		  join(' ', map { "-c leakwatch.$_=$set{$_}" } sort keys %set));
+		  join(' ', $ENV{PGOPTIONS} // (), map { "-c leakwatch.$_=$set{$_}" } sort keys %set));
 
 	delete $ENV{PGUSER};
 	$ENV{PGUSER} = $args{user} // 'app'
