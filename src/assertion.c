@@ -62,9 +62,10 @@ describe_trail(StringInfo out, const Trail *trail, int encoding)
 	for (int n = 0; n < count; n++)
 	{
 		const TrailStatement *statement = trail_statement(trail, n);
+		int64		dropped = trail_dropped_before(trail, n);
 
-		if (trail_dropped(trail) > 0 && n == (count > 1 ? 1 : 0))
-			appendStringInfo(out, "\n    (" INT64_FORMAT " more)", trail_dropped(trail));
+		if (dropped > 0)
+			appendStringInfo(out, "\n    (" INT64_FORMAT " more)", dropped);
 		appendStringInfo(out, "\n    %s", encoding_to_database(statement->text, encoding));
 		if (statement->sqlerrcode != 0)
 			appendStringInfo(out, " [%s]", unpack_sql_state(statement->sqlerrcode));

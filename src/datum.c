@@ -14,7 +14,6 @@
 #include "encoding.h"
 #include "lib/stringinfo.h"
 #include "session.h"
-#include "storage/lmgr.h"
 #include "tags.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -111,10 +110,12 @@ datum_trail(const Trail *trail, int encoding, Datum *value, bool *null)
 	compat_push_jsonb(&json, WJB_BEGIN_ARRAY, NULL);
 	for (int n = 0; n < count; n++)
 	{
-		if (trail_dropped(trail) > 0 && n == (count > 1 ? 1 : 0))
+		int64		dropped = trail_dropped_before(trail, n);
+
+		if (dropped > 0)
 		{
 			compat_push_jsonb(&json, WJB_BEGIN_OBJECT, NULL);
-			push_number(&json, "dropped", trail_dropped(trail));
+			push_number(&json, "dropped", dropped);
 			compat_push_jsonb(&json, WJB_END_OBJECT, NULL);
 		}
 		push_statement(&json, trail_statement(trail, n), encoding);
@@ -162,14 +163,11 @@ datum_lock(const HeldLock *lock, Datum *value, bool *null)
 		(tag->locktag_field1 == InvalidOid || tag->locktag_field1 == MyDatabaseId))
 		relation = get_rel_name(tag->locktag_field2);
 
-	initStringInfo(&out);
-	appendStringInfo(&out, "%s on ", GetLockmodeName(DEFAULT_LOCKMETHOD, lock->mode));
 	if (relation != NULL)
-		appendStringInfo(&out, "relation %s",
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(tag->locktag_field2)),
-													relation));
-	else
-		DescribeLockTag(&out, tag);
+		relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(tag->locktag_field2)),
+											  relation);
+	initStringInfo(&out);
+	impact_describe_lock(&out, lock, relation);
 	*value = CStringGetTextDatum(out.data);
 }
 

@@ -21,6 +21,7 @@
 #include "impact.h"
 #include "nodes/bitmapset.h"
 #include "session.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -310,4 +311,18 @@ impact_holding_name(Holding holding)
 			return "snapshot";
 	}
 	return NULL;
+}
+
+/*
+ * "RowExclusiveLock on relation 16426 of database 16423"; on the relation with
+ * this name if it is given.
+ */
+void
+impact_describe_lock(StringInfo out, const HeldLock *lock, const char *relation)
+{
+	appendStringInfo(out, "%s on ", GetLockmodeName(DEFAULT_LOCKMETHOD, lock->mode));
+	if (relation != NULL)
+		appendStringInfo(out, "relation %s", relation);
+	else
+		DescribeLockTag(out, &lock->tag);
 }

@@ -8,6 +8,7 @@
 #ifndef LEAKWATCH_IMPACT_H
 #define LEAKWATCH_IMPACT_H
 
+#include "lib/stringinfo.h"
 #include "policy.h"
 #include "storage/lock.h"
 
@@ -32,5 +33,6 @@ extern int	impact_blocked(const Session *session);
 extern uint32 impact_holdings(const Session *session);
 extern bool impact_strongest_lock(const Session *session, HeldLock *lock);
 extern const char *impact_holding_name(Holding holding);
+extern void impact_describe_lock(StringInfo out, const HeldLock *lock, const char *relation);
 
 #endif							/* LEAKWATCH_IMPACT_H */

@@ -17,7 +17,6 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "report.h"
-#include "storage/lmgr.h"
 #include "tags.h"
 #include "utils/hsearch.h"
 #include "verdict.h"
@@ -320,9 +319,8 @@ message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 						 incident->blocked_sessions);
 	if (incident->blocked_sessions > 0 && incident->lock.mode != NoLock)
 	{
-		appendStringInfo(&out, " Its strongest lock is %s on ",
-						 GetLockmodeName(DEFAULT_LOCKMETHOD, incident->lock.mode));
-		DescribeLockTag(&out, &incident->lock.tag);
+		appendStringInfoString(&out, " Its strongest lock is ");
+		impact_describe_lock(&out, &incident->lock, NULL);
 		appendStringInfoChar(&out, '.');
 	}
 	if (text->query[0] != '\0')

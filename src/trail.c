@@ -515,11 +515,20 @@ trail_count(const Trail *trail)
 	return (int) Min(trail->total, guc_trail_length);
 }
 
-/* How many there were between the first and the others; with one place, before it. */
-int64
+static int64
 trail_dropped(const Trail *trail)
 {
 	return trail->total - trail_count(trail);
+}
+
+/*
+ * How many there were just before statement n that have no place any more:
+ * between the first and the others, or with one place before it.
+ */
+int64
+trail_dropped_before(const Trail *trail, int n)
+{
+	return n == (trail_count(trail) > 1 ? 1 : 0) ? trail_dropped(trail) : 0;
 }
 
 /* The statement n of trail_count(), oldest first. */

@@ -49,7 +49,7 @@ extern bool trail_read(const Session *session, TimestampTz transaction, Trail *t
 
 /* Of a trail that is one's own. */
 extern int	trail_count(const Trail *trail);
-extern int64 trail_dropped(const Trail *trail);
+extern int64 trail_dropped_before(const Trail *trail, int n);
 extern const TrailStatement *trail_statement(const Trail *trail, int n);
 
 #endif							/* LEAKWATCH_TRAIL_H */
