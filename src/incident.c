@@ -291,6 +291,24 @@ incident_is_pending(int index)
 	return version != 0 && version != pg_atomic_read_u64(&entry->written);
 }
 
+/* The version of the incident at this index; 0 when there is none. */
+uint64
+incident_version(int index)
+{
+	return pg_atomic_read_u64(&incidents->entries[index].version);
+}
+
+/*
+ * Is it open?  One word is read, without the change counter: whoever needs
+ * more than a hint copies the incident.
+ */
+bool
+incident_is_open(int index)
+{
+	return incident_version(index) != 0 &&
+		incidents->entries[index].incident.outcome == OUTCOME_OPEN;
+}
+
 /* Copy an incident and return its version; 0 when there is none. */
 uint64
 incident_copy(int index, Incident *incident)

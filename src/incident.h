@@ -84,6 +84,8 @@ extern void incident_reclaim(void);
 
 /* The recorder's. */
 extern bool incident_is_pending(int index);
+extern bool incident_is_open(int index);
+extern uint64 incident_version(int index);
 extern void incident_mark_written(int index, uint64 version);
 extern uint64 incident_last_version(void);
 extern void incident_all_written(uint64 version);

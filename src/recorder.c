@@ -542,33 +542,18 @@ by_version(const void *a, const void *b)
 	return va < vb ? -1 : va > vb;
 }
 
-static bool
-is_open(int index, const Incident *incident)
-{
-	return incident->outcome == OUTCOME_OPEN;
-}
-
-static bool
-is_pending(int index, const Incident *incident)
-{
-	return incident_is_pending(index);
-}
-
 /* Where the incidents are that qualify, oldest version first. */
 static Place *
-find_incidents(bool (*qualifies) (int index, const Incident *incident), int *count)
+find_incidents(bool (*qualifies) (int index), int *count)
 {
 	int			room = 64;
 	Place	   *places = palloc(room * sizeof(Place));
-	Incident   *incident = palloc(sizeof(Incident));
 
 	*count = 0;
 	for (int i = 0; i < incident_max(); i++)
 	{
-		uint64		version = incident_copy(i, incident);
-
 		CHECK_FOR_INTERRUPTS();
-		if (version == 0 || !qualifies(i, incident))
+		if (!qualifies(i))
 			continue;
 		if (*count == room)
 		{
@@ -576,9 +561,8 @@ find_incidents(bool (*qualifies) (int index, const Incident *incident), int *cou
 			places = repalloc(places, room * sizeof(Place));
 		}
 		places[*count].index = i;
-		places[(*count)++].version = version;
+		places[(*count)++].version = incident_version(i);
 	}
-	pfree(incident);
 	qsort(places, *count, sizeof(Place), by_version);
 	return places;
 }
@@ -589,7 +573,7 @@ write_pending(void)
 {
 	uint64		up_to = incident_last_version();
 	int			count;
-	Place	   *places = find_incidents(is_pending, &count);
+	Place	   *places = find_incidents(incident_is_pending, &count);
 	Row		   *rows = palloc(BATCH_ROWS * sizeof(Row));
 
 	for (int i = 0; i < count;)
@@ -634,7 +618,7 @@ close_rows(void)
 	Datum		args[1 + lengthof(key)];
 	Columns		columns;
 	int			count;
-	Place	   *places = find_incidents(is_open, &count);
+	Place	   *places = find_incidents(incident_is_open, &count);
 	Incident   *incident = palloc(sizeof(Incident));
 	WriteState	state;
 
