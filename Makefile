@@ -6,19 +6,27 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/leakw
 
 MODULE_big = leakwatch
 OBJS = \
+	src/agenda.o \
 	src/assertion.o \
 	src/clock.o \
 	src/control.o \
 	src/datum.o \
 	src/encoding.o \
 	src/enforce.o \
+	src/follow.o \
 	src/guc.o \
+	src/harm.o \
 	src/hooks.o \
 	src/horizon.o \
-	src/impact.o \
 	src/incident.o \
+	src/judge.o \
+	src/kind.o \
+	src/launch.o \
 	src/leakwatch.o \
 	src/listen.o \
+	src/locks.o \
+	src/names.o \
+	src/outcome.o \
 	src/protection.o \
 	src/recorder.o \
 	src/report.o \
@@ -27,10 +35,14 @@ OBJS = \
 	src/slot.o \
 	src/sqlcommenter.o \
 	src/tags.o \
+	src/terminate.o \
 	src/trail.o \
 	src/verdict.o \
 	src/views.o \
-	src/watcher.o
+	src/watcher.o \
+	src/words.o \
+	src/worker.o \
+	src/worklist.o
 
 DATA = $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/sql/leakwatch--*.sql))
 PGFILEDESC = "leakwatch - finds, reports and ends leaked sessions"

@@ -12,20 +12,19 @@
 
 #include "compat.h"
 
-#include "clock.h"
 #include "control.h"
 #include "encoding.h"
 #include "incident.h"
+#include "judge.h"
+#include "kind.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "pgstat.h"
-#include "report.h"
-#include "slot.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "verdict.h"
+#include "words.h"
 
 /* How often to look again while the grace lasts, in ms. */
 #define PAUSE_MS	20
@@ -55,7 +54,7 @@ is_meant(const char *application, int pid, const char *application_name)
 }
 
 static void
-describe_trail(StringInfo out, const Trail *trail, int encoding)
+list_statements(StringInfo out, const Trail *trail, int encoding)
 {
 	int			count = trail_count(trail);
 
@@ -79,6 +78,8 @@ describe_leak(Findings *findings, int index, const Incident *incident, Trail *tr
 	StringInfo	out = &findings->detail;
 	int			encoding = incident->names.encoding;
 	bool		visible = session_is_visible_to_user(incident->session.role);
+	Excess		excess = incident_excess(incident, now);
+	char		words[WORDS_EXCESS_SIZE];
 
 	if (out->len > 0)
 		appendStringInfoChar(out, '\n');
@@ -87,9 +88,9 @@ describe_leak(Findings *findings, int index, const Incident *incident, Trail *tr
 	if (visible)
 		appendStringInfo(out, ", application \"%s\"",
 						 incident->text.application_name);
-	appendStringInfo(out, ": %s", report_excess(incident, now));
+	appendStringInfo(out, ": %s", words_excess(&excess, words, sizeof(words)));
 	if (visible && incident_copy_trail(index, incident, trail))
-		describe_trail(out, trail, encoding);
+		list_statements(out, trail, encoding);
 }
 
 /* The leaks that there are now. */
@@ -130,19 +131,14 @@ is_leak_coming(const char *application, TimestampTz by)
 	{
 		Session		session;
 		SessionText text;
-		SlotOverrides overrides;
-		Policy		policy;
-		Verdict		verdict;
+		Judgement	judgement;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!session_read(slot, &session) || !session_read_text(&session, &text) ||
 			!is_meant(application, session.pid, text.application_name) ||
-			!slot_overrides(&session, &overrides))
+			!judge_session(&session, &server_policy, now, &judgement))
 			continue;
-		slot_effective_policy(&server_policy, &overrides, &policy);
-		clock_apply(&session);
-		verdict_judge(&session, &policy, now, &verdict);
-		if (verdict.next <= by)
+		if (judgement.verdict.next <= by)
 			return true;
 	}
 	return false;
@@ -189,7 +185,7 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 		TimestampTz now;
 
 		MemoryContextReset(context);
-		scan_now();
+		control_scan_now();
 		find_leaks(application, &findings);
 		now = GetCurrentTimestamp();
 		if (now >= until ||
@@ -216,7 +212,7 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 							   "there are %d leaked sessions",
 							   count, count),
 				 errdetail_internal("%s", findings.detail.data),
-				 errhint("%s", report_hint(findings.kind))));
+				 errhint("%s", kind_info(findings.kind)->hint)));
 	}
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);

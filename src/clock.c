@@ -117,21 +117,28 @@ note_jump(int64 jump, TimestampTz now, int64 elapsed)
 			 errdetail("leakwatch counts this time for no session's age.")));
 }
 
-/*
- * The watcher: read both clocks, in microseconds.  True when the wall clock
- * has jumped since the last call, and ages have to be reckoned anew.
- */
-bool
-clock_read(TimestampTz *now, int64 *monotonic)
+int64
+clock_monotonic(void)
 {
 	instr_time	ticks;
+
+	INSTR_TIME_SET_CURRENT(ticks);
+	return (int64) INSTR_TIME_GET_MICROSEC(ticks);
+}
+
+/*
+ * The watcher: read both clocks.  True when the wall clock has jumped since
+ * the last call, and ages have to be reckoned anew.
+ */
+bool
+clock_read(Moment *moment)
+{
 	int64		jump;
 
-	*now = GetCurrentTimestamp();
-	INSTR_TIME_SET_CURRENT(ticks);
-	*monotonic = (int64) INSTR_TIME_GET_MICROSEC(ticks);
+	moment->now = GetCurrentTimestamp();
+	moment->monotonic = clock_monotonic();
 
-	jump = *now - *monotonic - shared_clock->parted;
+	jump = moment->now - moment->monotonic - shared_clock->parted;
 	if (shared_clock->started && likely(jump > -TOLERANCE && jump < TOLERANCE))
 		jump = 0;
 	else
@@ -142,11 +149,11 @@ clock_read(TimestampTz *now, int64 *monotonic)
 	}
 
 	if (unlikely(jump != 0))
-		note_jump(jump, *now, *monotonic - shared_clock->monotonic);
+		note_jump(jump, moment->now, moment->monotonic - shared_clock->monotonic);
 
 	shared_clock->started = true;
-	shared_clock->wall = *now;
-	shared_clock->monotonic = *monotonic;
+	shared_clock->wall = moment->now;
+	shared_clock->monotonic = moment->monotonic;
 	return jump != 0;
 }
 

@@ -10,10 +10,18 @@
 
 #include "policy.h"
 
+/* One reading of both clocks, in microseconds. */
+typedef struct Moment
+{
+	TimestampTz now;			/* wall clock */
+	int64		monotonic;
+} Moment;
+
 extern Size clock_shmem_size(void);
 extern void clock_shmem_init(void);
 
-extern bool clock_read(TimestampTz *now, int64 *monotonic);
+extern int64 clock_monotonic(void);
+extern bool clock_read(Moment *moment);
 extern void clock_apply(Session *session);
 
 #endif							/* LEAKWATCH_CLOCK_H */

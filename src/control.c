@@ -121,7 +121,7 @@ control_counter(Counter counter)
 
 /* on_shmem_exit callback of an actor */
 static void
-actor_stop(int code, Datum arg)
+stop_actor(int code, Datum arg)
 {
 	SharedActor *self = &control->actor[DatumGetInt32(arg)];
 
@@ -133,7 +133,7 @@ actor_stop(int code, Datum arg)
 
 /* Say that this process is the actor from now on until it exits. */
 void
-actor_start(Actor actor)
+control_start(Actor actor)
 {
 	SharedActor *self = &control->actor[actor];
 
@@ -142,12 +142,12 @@ actor_start(Actor actor)
 	self->status.started_at = GetCurrentTimestamp();
 	change_end(&self->changes);
 	self->latch = MyLatch;
-	on_shmem_exit(actor_stop, Int32GetDatum(actor));
+	on_shmem_exit(stop_actor, Int32GetDatum(actor));
 }
 
 /* Remember an error of this actor, for the status view. */
 void
-actor_error(Actor actor, const char *message)
+control_error(Actor actor, const char *message)
 {
 	SharedActor *self = &control->actor[actor];
 	TimestampTz now = GetCurrentTimestamp();
@@ -160,7 +160,7 @@ actor_error(Actor actor, const char *message)
 
 /* Say what keeps this actor from its work; "" for nothing. */
 void
-actor_condition(Actor actor, const char *condition)
+control_condition(Actor actor, const char *condition)
 {
 	SharedActor *self = &control->actor[actor];
 
@@ -172,21 +172,21 @@ actor_condition(Actor actor, const char *condition)
 }
 
 bool
-actor_is_running(Actor actor)
+control_is_running(Actor actor)
 {
 	return control->actor[actor].latch != NULL;
 }
 
 /* Copy what an actor says of itself; false if it is just changing it. */
 bool
-actor_status(Actor actor, ActorStatus *status)
+control_status(Actor actor, ActorStatus *status)
 {
 	return change_copy(&control->actor[actor].changes, status,
 					   &control->actor[actor].status, sizeof(ActorStatus));
 }
 
 void
-actor_wake(Actor actor)
+control_wake(Actor actor)
 {
 	Latch	   *latch = control->actor[actor].latch;
 
@@ -227,23 +227,23 @@ control_cadence(void)
 
 /* Ask for a scan that starts after this call.  Returns what to wait for. */
 static uint64
-scan_request(void)
+request_scan(void)
 {
 	uint64		ticket = pg_atomic_add_fetch_u64(&control->scan_requested, 1);
 
-	actor_wake(WATCHER);
+	control_wake(WATCHER);
 	return ticket;
 }
 
 uint64
-scan_requested(void)
+control_scan_requested(void)
 {
 	return pg_atomic_read_u64(&control->scan_requested);
 }
 
 /* The watcher: all requests up to ticket came before this scan began. */
 void
-scan_served(uint64 ticket, TimestampTz at, int64 duration)
+control_scan_served(uint64 ticket, TimestampTz at, int64 duration)
 {
 	pg_atomic_write_u64(&control->scan_at, at);
 	pg_atomic_write_u64(&control->scan_duration, duration);
@@ -259,7 +259,7 @@ scan_served(uint64 ticket, TimestampTz at, int64 duration)
 
 /* Wait until a scan served the ticket; false after SCAN_WAIT_MS. */
 static bool
-scan_wait(uint64 ticket)
+wait_for_scan(uint64 ticket)
 {
 	static uint32 wait_event = 0;
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SCAN_WAIT_MS);
@@ -272,7 +272,7 @@ scan_wait(uint64 ticket)
 	while (!(done = pg_atomic_read_u64(&control->scan_served) >= ticket))
 	{
 		/* a watcher that has just started knows nothing of the request */
-		actor_wake(WATCHER);
+		control_wake(WATCHER);
 		if (ConditionVariableTimedSleep(&control->scan_done, 100, wait_event) &&
 			GetCurrentTimestamp() >= end)
 			break;
@@ -283,9 +283,9 @@ scan_wait(uint64 ticket)
 
 /* Have the watcher scan, and wait for it.  An error when it does not answer. */
 void
-scan_now(void)
+control_scan_now(void)
 {
-	if (!scan_wait(scan_request()))
+	if (!wait_for_scan(request_scan()))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the leakwatch watcher has not scanned within %d s", SCAN_WAIT_MS / 1000),
@@ -294,7 +294,7 @@ scan_now(void)
 
 /* When the last scan was, and how long it took (us). */
 void
-scan_last(TimestampTz *at, int64 *duration)
+control_last_scan(TimestampTz *at, int64 *duration)
 {
 	*at = pg_atomic_read_u64(&control->scan_at);
 	*duration = pg_atomic_read_u64(&control->scan_duration);
@@ -302,15 +302,15 @@ scan_last(TimestampTz *at, int64 *duration)
 
 /* Have the recorder started now, whatever it waits for. */
 void
-recorder_want(void)
+control_want_recorder(void)
 {
 	pg_atomic_write_u32(&control->recorder_wanted, 1);
-	actor_wake(WATCHER);
+	control_wake(WATCHER);
 }
 
 /* The watcher: was it wanted since the last call? */
 bool
-recorder_wanted(void)
+control_recorder_wanted(void)
 {
 	if (pg_atomic_read_u32(&control->recorder_wanted) == 0)
 		return false;
@@ -322,19 +322,19 @@ recorder_wanted(void)
  * open.
  */
 void
-housekeeping_request(void)
+control_request_housekeeping(void)
 {
 	pg_atomic_write_u32(&control->housekeeping, 1);
 }
 
 bool
-housekeeping_requested(void)
+control_housekeeping_requested(void)
 {
 	return pg_atomic_read_u32(&control->housekeeping) != 0;
 }
 
 void
-housekeeping_done(void)
+control_housekeeping_done(void)
 {
 	pg_atomic_write_u32(&control->housekeeping, 0);
 }

@@ -67,12 +67,12 @@ extern TimestampTz control_init_time(void);
 extern void control_count(Counter counter, uint64 amount);
 extern uint64 control_counter(Counter counter);
 
-extern void actor_start(Actor actor);
-extern void actor_error(Actor actor, const char *message);
-extern void actor_condition(Actor actor, const char *condition);
-extern bool actor_is_running(Actor actor);
-extern bool actor_status(Actor actor, ActorStatus *status);
-extern void actor_wake(Actor actor);
+extern void control_start(Actor actor);
+extern void control_error(Actor actor, const char *message);
+extern void control_condition(Actor actor, const char *condition);
+extern bool control_is_running(Actor actor);
+extern bool control_status(Actor actor, ActorStatus *status);
+extern void control_wake(Actor actor);
 
 /* The server's own policy: written by the watcher, read by all. */
 extern void control_set_policy(const Policy *policy, int cadence_ms);
@@ -80,16 +80,16 @@ extern void control_policy(Policy *policy);
 extern int	control_cadence(void);
 
 /* Scans: asked for by anybody, served by the watcher. */
-extern uint64 scan_requested(void);
-extern void scan_served(uint64 ticket, TimestampTz at, int64 duration);
-extern void scan_now(void);
-extern void scan_last(TimestampTz *at, int64 *duration);
+extern uint64 control_scan_requested(void);
+extern void control_scan_served(uint64 ticket, TimestampTz at, int64 duration);
+extern void control_scan_now(void);
+extern void control_last_scan(TimestampTz *at, int64 *duration);
 
 /* The recorder's launch: asked for by anybody, served by the watcher. */
-extern void recorder_want(void);
-extern bool recorder_wanted(void);
-extern void housekeeping_request(void);
-extern bool housekeeping_requested(void);
-extern void housekeeping_done(void);
+extern void control_want_recorder(void);
+extern bool control_recorder_wanted(void);
+extern void control_request_housekeeping(void);
+extern bool control_housekeeping_requested(void);
+extern void control_housekeeping_done(void);
 
 #endif							/* LEAKWATCH_CONTROL_H */

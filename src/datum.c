@@ -167,7 +167,7 @@ datum_lock(const HeldLock *lock, Datum *value, bool *null)
 		relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(tag->locktag_field2)),
 											  relation);
 	initStringInfo(&out);
-	impact_describe_lock(&out, lock, relation);
+	locks_describe(&out, lock, relation);
 	*value = CStringGetTextDatum(out.data);
 }
 

@@ -8,7 +8,7 @@
 #ifndef LEAKWATCH_DATUM_H
 #define LEAKWATCH_DATUM_H
 
-#include "impact.h"
+#include "locks.h"
 #include "libpq/pqcomm.h"
 #include "trail.h"
 

@@ -1,154 +1,92 @@
 /*-------------------------------------------------------------------------
  *
  * enforce.c
- *	  What stands between a session and its end, and the end.
+ *	  The rules of termination.
  *
- * Owns the "leakwatch brake" segment, which only the watcher reads and
- * writes; it is shared so that a new watcher does not start with a new
- * allowance.
+ * Pure: facts in, a decision out.  test/unit shows each rule and each pair of
+ * them.  The watcher acts on the decision and the sessions view shows it, so
+ * there is no second place that knows a rule.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "compat.h"
-
-#include <signal.h>
-
 #include "enforce.h"
-#include "guc.h"
-#include "protection.h"
-#include "storage/shmem.h"
-#include "utils/timestamp.h"
 
-typedef struct Brake
+/* What protects the session as it is now. */
+static uint32
+protections(const EnforceFacts *facts)
 {
-	int64		since;			/* monotonic us; start of the running minute */
-	int			count;			/* terminations in it */
-	bool		warned;			/* in it */
-} Brake;
+	uint32		held = 0;
 
-static Brake *brake = NULL;
+	if (facts->superuser && !facts->terminate_superusers)
+		held |= RULE_BIT(RULE_SUPERUSER);
 
-Size
-enforce_shmem_size(void)
-{
-	return MAXALIGN(sizeof(Brake));
-}
+	/* a state that is not known counts as running a statement */
+	if ((facts->state == SESSION_ACTIVE || facts->state == SESSION_UNKNOWN) &&
+		!facts->terminate_active)
+		held |= RULE_BIT(RULE_ACTIVE);
 
-/* Called with AddinShmemInitLock held. */
-void
-enforce_shmem_init(void)
-{
-	bool		found;
-
-	brake = ShmemInitStruct("leakwatch brake", sizeof(Brake), &found);
-	if (!found)
-		memset(brake, 0, sizeof(Brake));
+	if (facts->listed_application)
+		held |= RULE_BIT(RULE_APPLICATION);
+	if (facts->listed_address)
+		held |= RULE_BIT(RULE_ADDRESS);
+	return held;
 }
 
 /*
- * What protects a session as it is now, as a mask of 1 << HoldRule.  A state
- * that is not known counts as running a statement.  Allocates in the current
- * context.
+ * Decide about a session over a terminate limit.  Protections and the
+ * condition are asked before the mode, so that what is announced is what would
+ * be done; the brake only of what nothing else holds back, because it counts.
  */
-uint32
-enforce_protections(const Session *session, const SessionText *text, bool superuser)
+Decision
+enforce_decide(const EnforceFacts *facts)
 {
-	uint32		protections = 0;
+	Decision	decision = {.verb = ENFORCE_HOLD, .held = protections(facts)};
 
-	if (superuser && !guc_terminate_superusers)
-		protections |= 1u << HOLD_SUPERUSER;
-	if ((session->state == SESSION_ACTIVE || session->state == SESSION_UNKNOWN) &&
-		!guc_terminate_active)
-		protections |= 1u << HOLD_ACTIVE;
-	if (protection_application(text->application_name))
-		protections |= 1u << HOLD_APPLICATION;
-	if (protection_address(&text->client))
-		protections |= 1u << HOLD_ADDRESS;
-	return protections;
-}
+	if (facts->terminate_when == TERMINATE_BLOCKING && facts->blocked == 0)
+		decision.held |= RULE_BIT(RULE_NOT_BLOCKING);
+	if (decision.held != 0)
+		return decision;
 
-/*
- * May one more session be terminated?  The minute starts with the first
- * question in it.
- */
-bool
-enforce_brake(int64 monotonic)
-{
-	if (brake->since == 0 || monotonic - brake->since >= USECS_PER_MINUTE)
+	/* nobody is ended on a guess */
+	if (facts->terminate_when == TERMINATE_BLOCKING && facts->blocked < 0)
+		return decision;
+
+	switch (facts->mode)
 	{
-		brake->since = monotonic;
-		brake->count = 0;
-		brake->warned = false;
+		case MODE_OFF:
+			break;
+		case MODE_OBSERVE:
+			decision.verb = ENFORCE_ANNOUNCE;
+			break;
+		case MODE_ENFORCE:
+			if (facts->brake_allows)
+				decision.verb = ENFORCE_TERMINATE;
+			else
+				decision.held = RULE_BIT(RULE_BRAKE);
+			break;
 	}
-	if (guc_max_terminations_per_minute == 0 ||
-		brake->count < guc_max_terminations_per_minute)
-		return true;
-
-	if (!brake->warned)
-	{
-		brake->warned = true;
-		ereport(guc_log_level,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("leakwatch terminates no more sessions in this minute"),
-				 errdetail_plural("%d session has been terminated in it, and more are over their limits.",
-								  "%d sessions have been terminated in it, and more are over their limits.",
-								  brake->count, brake->count),
-				 errhint("If the limits are as intended, raise leakwatch.max_terminations_per_minute.")));
-	}
-	return false;
-}
-
-/*
- * Terminate a session if it still is exactly what was judged.  Nothing here
- * waits.  As pg_terminate_backend does, this signals the process group; on
- * failure errno tells why.
- */
-EnforceResult
-enforce_terminate(const Session *session, const SlotReason *reason)
-{
-	Session		now;
-	EnforceResult result;
-
-	/* tell it why first: once the signal is sent it is too late */
-	slot_set_reason(session->slot, reason);
-
-	if (!session_read(session->slot, &now) || !session_is_same(session, &now))
-		result = ENFORCE_SPARED;
-#ifdef HAVE_SETSID
-	else if (kill(-session->pid, SIGTERM) == 0)
-#else
-	else if (kill(session->pid, SIGTERM) == 0)
-#endif
-	{
-		brake->count++;
-		return ENFORCE_SIGNALLED;
-	}
-	else
-		result = errno == ESRCH ? ENFORCE_SPARED : ENFORCE_FAILED;
-
-	slot_set_reason(session->slot, NULL);
-	return result;
+	return decision;
 }
 
 /* As protected_by of the sessions view names it. */
 const char *
-enforce_rule_name(HoldRule rule)
+enforce_rule_name(Rule rule)
 {
 	switch (rule)
 	{
-		case HOLD_SUPERUSER:
+		case RULE_SUPERUSER:
 			return "superuser";
-		case HOLD_ACTIVE:
+		case RULE_ACTIVE:
 			return "active";
-		case HOLD_APPLICATION:
+		case RULE_APPLICATION:
 			return "application";
-		case HOLD_ADDRESS:
+		case RULE_ADDRESS:
 			return "address";
-		case HOLD_NOT_BLOCKING:
+		case RULE_NOT_BLOCKING:
 			return "not blocking";
-		case HOLD_BRAKE:
+		case RULE_BRAKE:
 			return "brake";
 	}
 	return NULL;

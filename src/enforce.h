@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * enforce.h
- *	  What stands between a session and its end, and the end.
+ *	  The rules of termination.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,36 +9,54 @@
 #define LEAKWATCH_ENFORCE_H
 
 #include "policy.h"
-#include "session.h"
-#include "slot.h"
 
 /* The rules that hold a termination back, in the order they are asked. */
-typedef enum HoldRule
+typedef enum Rule
 {
-	HOLD_SUPERUSER,
-	HOLD_ACTIVE,
-	HOLD_APPLICATION,
-	HOLD_ADDRESS,
-	HOLD_NOT_BLOCKING,
-	HOLD_BRAKE
-} HoldRule;
+	RULE_SUPERUSER,
+	RULE_ACTIVE,
+	RULE_APPLICATION,
+	RULE_ADDRESS,
+	RULE_NOT_BLOCKING,
+	RULE_BRAKE
+} Rule;
 
-#define NUM_HOLD_RULES	(HOLD_BRAKE + 1)
+#define NUM_RULES	(RULE_BRAKE + 1)
 
-typedef enum EnforceResult
+#define RULE_BIT(rule)	(1u << (rule))
+
+/* What is asked of a session that is over a terminate limit, as values. */
+typedef struct EnforceFacts
 {
-	ENFORCE_SIGNALLED,
-	ENFORCE_SPARED,				/* it had gone on, or gone */
-	ENFORCE_FAILED
-} EnforceResult;
+	/* the session */
+	PolicyMode	mode;
+	SessionState state;
+	bool		superuser;		/* its role is one, or may be */
+	bool		listed_application; /* on leakwatch.protected_applications */
+	bool		listed_address; /* on leakwatch.protected_addresses */
+	int			blocked;		/* how many wait for its locks; -1: not known */
 
-extern Size enforce_shmem_size(void);
-extern void enforce_shmem_init(void);
+	/* the server's settings, and what they leave */
+	bool		terminate_superusers;
+	bool		terminate_active;
+	TerminateWhen terminate_when;
+	bool		brake_allows;	/* one more in this minute */
+} EnforceFacts;
 
-extern uint32 enforce_protections(const Session *session, const SessionText *text,
-								  bool superuser);
-extern bool enforce_brake(int64 monotonic);
-extern EnforceResult enforce_terminate(const Session *session, const SlotReason *reason);
-extern const char *enforce_rule_name(HoldRule rule);
+typedef enum EnforceVerb
+{
+	ENFORCE_HOLD,				/* a rule holds it back, or nothing can be said */
+	ENFORCE_ANNOUNCE,			/* it would be terminated under mode enforce */
+	ENFORCE_TERMINATE
+} EnforceVerb;
+
+typedef struct Decision
+{
+	EnforceVerb verb;
+	uint32		held;			/* rules that hold it back, as RULE_BIT()s */
+} Decision;
+
+extern Decision enforce_decide(const EnforceFacts *facts);
+extern const char *enforce_rule_name(Rule rule);
 
 #endif							/* LEAKWATCH_ENFORCE_H */

@@ -5,7 +5,7 @@
  *
  * Owns the variables behind the GUCs, which only guc.c of the server writes.
  *
- * The eleven policy settings belong to each session: their check hook hands
+ * The policy settings belong to each session: their check hook hands
  * the source of the value on in "extra", and their assign hook publishes the
  * value in the session's slot if that source is more specific than the
  * configuration file and the server's command line.  PostgreSQL's own
@@ -23,10 +23,11 @@
 
 #include "control.h"
 #include "guc.h"
+#include "kind.h"
 #include "protection.h"
 #include "slot.h"
 
-int			guc_policy[NUM_POLICY_VALUES];
+Policy		guc_policy;
 
 char	   *guc_database = NULL;
 int			guc_scan_interval;
@@ -117,7 +118,7 @@ assign_policy(int index, int newval, const void *extra)
 		source = PGC_S_DEFAULT;
 	if (slot_publish_value(index, newval, source) &&
 		index != POLICY_MODE && newval > 0 && newval < control_cadence())
-		actor_wake(WATCHER);
+		control_wake(WATCHER);
 }
 
 static void
@@ -126,8 +127,18 @@ assign_mode(int newval, void *extra)
 	assign_policy(POLICY_MODE, newval, extra);
 }
 
-/* One pair of assign hooks for each kind: a hook is not told its setting. */
-#define KIND_HOOKS(name, kind) \
+/*
+ * A pair of assign hooks for each kind, because a hook is not told its
+ * setting.
+ */
+#define FOR_EACH_KIND(DO) \
+	DO(idle_in_transaction, KIND_IDLE_IN_TRANSACTION) \
+	DO(aborted_transaction, KIND_ABORTED_TRANSACTION) \
+	DO(transaction, KIND_TRANSACTION) \
+	DO(idle_session, KIND_IDLE_SESSION) \
+	DO(session, KIND_SESSION)
+
+#define DEFINE_HOOKS(name, kind) \
 static void assign_##name##_warn(int newval, void *extra) \
 { \
 	assign_policy(POLICY_WARN(kind), newval, extra); \
@@ -137,78 +148,22 @@ static void assign_##name##_terminate(int newval, void *extra) \
 	assign_policy(POLICY_TERMINATE(kind), newval, extra); \
 }
 
-KIND_HOOKS(idle_in_transaction, KIND_IDLE_IN_TRANSACTION)
-KIND_HOOKS(aborted_transaction, KIND_ABORTED_TRANSACTION)
-KIND_HOOKS(transaction, KIND_TRANSACTION)
-KIND_HOOKS(idle_session, KIND_IDLE_SESSION)
-KIND_HOOKS(session, KIND_SESSION)
+#define LIST_HOOKS(name, kind) \
+	{kind, assign_##name##_warn, assign_##name##_terminate},
+
+FOR_EACH_KIND(DEFINE_HOOKS)
 
 static const struct
 {
-	const char *name;
-	const char *what;
-	int			boot_value;
-	GucIntAssignHook assign;
-}			limits[NUM_POLICY_VALUES] =
+	LeakKind	kind;
+	GucIntAssignHook warn;
+	GucIntAssignHook terminate;
+}			kind_hooks[] =
 {
-	[POLICY_WARN(KIND_IDLE_IN_TRANSACTION)] = {
-		"leakwatch.idle_in_transaction_warn",
-		"Reports a session that has been idle in a transaction for this long.",
-		60 * 1000, assign_idle_in_transaction_warn
-	},
-	[POLICY_WARN(KIND_ABORTED_TRANSACTION)] = {
-		"leakwatch.aborted_transaction_warn",
-		"Reports a session that has been idle in an aborted transaction for this long.",
-		60 * 1000, assign_aborted_transaction_warn
-	},
-	[POLICY_WARN(KIND_TRANSACTION)] = {
-		"leakwatch.transaction_warn",
-		"Reports a session whose transaction has been open for this long, whatever it does.",
-		30 * 60 * 1000, assign_transaction_warn
-	},
-	[POLICY_WARN(KIND_IDLE_SESSION)] = {
-		"leakwatch.idle_session_warn",
-		"Reports a session that has been idle outside a transaction for this long.",
-		0, assign_idle_session_warn
-	},
-	[POLICY_WARN(KIND_SESSION)] = {
-		"leakwatch.session_warn",
-		"Reports a session that has been connected for this long.",
-		0, assign_session_warn
-	},
-	[POLICY_TERMINATE(KIND_IDLE_IN_TRANSACTION)] = {
-		"leakwatch.idle_in_transaction_terminate",
-		"Terminates a session that has been idle in a transaction for this long.",
-		0, assign_idle_in_transaction_terminate
-	},
-	[POLICY_TERMINATE(KIND_ABORTED_TRANSACTION)] = {
-		"leakwatch.aborted_transaction_terminate",
-		"Terminates a session that has been idle in an aborted transaction for this long.",
-		0, assign_aborted_transaction_terminate
-	},
-	[POLICY_TERMINATE(KIND_TRANSACTION)] = {
-		"leakwatch.transaction_terminate",
-		"Terminates a session whose transaction has been open for this long.",
-		0, assign_transaction_terminate
-	},
-	[POLICY_TERMINATE(KIND_IDLE_SESSION)] = {
-		"leakwatch.idle_session_terminate",
-		"Terminates a session that has been idle outside a transaction for this long.",
-		0, assign_idle_session_terminate
-	},
-	[POLICY_TERMINATE(KIND_SESSION)] = {
-		"leakwatch.session_terminate",
-		"Terminates a session that has been connected for this long.",
-		0, assign_session_terminate
-	},
+	FOR_EACH_KIND(LIST_HOOKS)
 };
 
-/* The name of the setting behind a limit, with its prefix. */
-const char *
-guc_limit_name(int index)
-{
-	return limits[index].name;
-}
+StaticAssertDecl(lengthof(kind_hooks) == NUM_KINDS, "a kind has no assign hooks");
 
 static bool
 check_database(char **newval, void **extra, GucSource source)
@@ -226,28 +181,44 @@ check_database(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/*
- * Define all settings that can be changed while the server runs.
- */
-void
-guc_define(void)
+static void
+define_limit(int index, int boot_value, const char *what, GucIntAssignHook assign)
+{
+	DefineCustomIntVariable(kind_setting(index), what,
+							"Zero disables this limit.",
+							&guc_policy.value[index],
+							boot_value, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS,
+							check_limit, assign, NULL);
+}
+
+/* What is judged, by which limits, for each session its own. */
+static void
+define_policy(void)
 {
 	DefineCustomEnumVariable("leakwatch.mode",
 							 "Sets what leakwatch does about a session over a limit.",
 							 "\"off\": the session is not judged. \"observe\": it is recorded and warned about, and its termination is only announced. \"enforce\": it is terminated too.",
-							 &guc_policy[POLICY_MODE],
+							 &guc_policy.value[POLICY_MODE],
 							 MODE_OBSERVE, mode_options,
 							 PGC_SUSET, 0,
 							 check_mode, assign_mode, NULL);
 
-	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES; i++)
-		DefineCustomIntVariable(limits[i].name, limits[i].what,
-								"Zero disables this limit.",
-								&guc_policy[i],
-								limits[i].boot_value, 0, INT_MAX,
-								PGC_SUSET, GUC_UNIT_MS,
-								check_limit, limits[i].assign, NULL);
+	for (int i = 0; i < lengthof(kind_hooks); i++)
+	{
+		LeakKind	kind = kind_hooks[i].kind;
+		const KindInfo *info = kind_info(kind);
 
+		define_limit(POLICY_WARN(kind), info->warn_boot, info->warn_text, kind_hooks[i].warn);
+		define_limit(POLICY_TERMINATE(kind), info->terminate_boot, info->terminate_text,
+					 kind_hooks[i].terminate);
+	}
+}
+
+/* How often to look, and where to record. */
+static void
+define_recording(void)
+{
 	DefineCustomStringVariable("leakwatch.database",
 							   "Sets the database that incidents are recorded in.",
 							   "The extension has to be created there.",
@@ -264,6 +235,19 @@ guc_define(void)
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("leakwatch.retention",
+							"Sets how long ended incidents are kept.",
+							"Zero keeps them for ever.",
+							&guc_retention,
+							30 * 24 * 60 * 60, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
+/* Whom to terminate. */
+static void
+define_termination(void)
+{
 	DefineCustomEnumVariable("leakwatch.terminate_when",
 							 "Sets the condition under which sessions over a terminate limit are terminated.",
 							 "\"always\", or \"blocking\": only while other sessions wait for its locks.",
@@ -313,7 +297,12 @@ guc_define(void)
 							   PGC_SIGHUP, GUC_LIST_INPUT,
 							   protection_check_addresses,
 							   protection_assign_addresses, NULL);
+}
 
+/* What to say, and to whom. */
+static void
+define_messages(void)
+{
 	DefineCustomEnumVariable("leakwatch.log_level",
 							 "Sets the level of the messages about incidents.",
 							 NULL,
@@ -353,14 +342,18 @@ guc_define(void)
 							 true,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
+}
 
-	DefineCustomIntVariable("leakwatch.retention",
-							"Sets how long ended incidents are kept.",
-							"Zero keeps them for ever.",
-							&guc_retention,
-							30 * 24 * 60 * 60, 0, INT_MAX,
-							PGC_SIGHUP, GUC_UNIT_S,
-							NULL, NULL, NULL);
+/*
+ * Define all settings that can be changed while the server runs.
+ */
+void
+guc_define(void)
+{
+	define_policy();
+	define_recording();
+	define_termination();
+	define_messages();
 }
 
 /*

@@ -11,14 +11,8 @@
 #include "policy.h"
 #include "utils/guc.h"
 
-typedef enum TerminateWhen
-{
-	TERMINATE_ALWAYS,
-	TERMINATE_BLOCKING
-} TerminateWhen;
-
 /* This process's own policy: for the watcher, that of the server. */
-extern int	guc_policy[NUM_POLICY_VALUES];
+extern Policy guc_policy;
 
 extern char *guc_database;
 extern int	guc_scan_interval;	/* ms */
@@ -40,7 +34,6 @@ extern int	guc_trail_length;	/* 0: off */
 extern void guc_define(void);
 extern void guc_define_postmaster(void);
 
-extern const char *guc_limit_name(int index);
 extern const char *guc_mode_name(PolicyMode mode);
 extern const char *guc_terminate_when_name(TerminateWhen when);
 extern const char *guc_source_name(GucSource source);

@@ -16,15 +16,16 @@
 #include "executor/executor.h"
 #include "guc.h"
 #include "hooks.h"
+#include "kind.h"
 #include "listen.h"
 #include "nodes/parsenodes.h"
-#include "report.h"
 #include "slot.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "trail.h"
 #include "utils/elog.h"
+#include "words.h"
 
 static emit_log_hook_type prev_emit_log = NULL;
 static ExecutorStart_hook_type prev_executor_start = NULL;
@@ -41,7 +42,36 @@ static bool extension_created = false;
 static void
 wake_watcher(int code, Datum arg)
 {
-	actor_wake(WATCHER);
+	control_wake(WATCHER);
+}
+
+/* This session is ending: leave word why, and tell the client what we know. */
+static void
+note_end(ErrorData *edata)
+{
+	Excess		reason;
+
+	/* an end that the watcher waits for is noticed at once; last comes first */
+	if (slot_publish_end(edata->sqlerrcode))
+	{
+		on_proc_exit(wake_watcher, 0);
+		slot_announce_exit();
+	}
+
+	if (edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && slot_my_reason(&reason))
+	{
+		char		excess[WORDS_EXCESS_SIZE];
+		char	   *detail;
+
+		detail = psprintf("leakwatch terminated the session because it had been %s.",
+						  words_excess(&reason, excess, sizeof(excess)));
+
+		/* what the server says in the log alone stays there */
+		if (edata->detail_log != NULL)
+			edata->detail_log = psprintf("%s\n%s", detail, edata->detail_log);
+		edata->detail = detail;
+		edata->hint = pstrdup(kind_info(reason.kind)->hint);
+	}
 }
 
 /*
@@ -52,35 +82,15 @@ static void
 on_emit_log(ErrorData *edata)
 {
 	if (edata->elevel >= FATAL)
-	{
-		SlotReason	reason;
-
-		/* an end that the watcher waits for is noticed at once; last comes first */
-		if (slot_publish_end(edata->sqlerrcode))
-		{
-			on_proc_exit(wake_watcher, 0);
-			slot_announce_exit();
-		}
-
-		if (edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && slot_my_reason(&reason))
-		{
-			char	   *detail = report_reason_detail(&reason);
-
-			/* what the server says in the log alone stays there */
-			if (edata->detail_log != NULL)
-				edata->detail_log = psprintf("%s\n%s", detail, edata->detail_log);
-			edata->detail = detail;
-			edata->hint = pstrdup(report_hint(reason.kind));
-		}
-	}
+		note_end(edata);
 	/* an ERROR gets here only when nothing in the statement has caught it */
 	if (edata->elevel == ERROR)
 		trail_note_failure(edata->sqlerrcode, debug_query_string);
 	if (is_actor && edata->elevel >= ERROR && edata->message != NULL)
 	{
-		actor_error(this_actor, edata->message);
+		control_error(this_actor, edata->message);
 		if (this_actor == RECORDER)
-			actor_condition(RECORDER, edata->message);
+			control_condition(RECORDER, edata->message);
 	}
 
 	if (prev_emit_log)
@@ -132,6 +142,23 @@ ends_failed_transaction(const Node *statement)
 }
 
 /*
+ * Tell the client that its session has been reported, once, with the statement
+ * that came in at this time.  Not for the server log, where it stands already.
+ */
+static void
+tell_client(const Excess *report, TimestampTz at)
+{
+	Excess		excess = *report;
+	char		words[WORDS_EXCESS_SIZE];
+
+	excess.at = Max(at, excess.since);
+	ereport(WARNING_CLIENT_ONLY,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("this session had been %s", words_excess(&excess, words, sizeof(words))),
+			 errhint("%s", kind_info(excess.kind)->hint)));
+}
+
+/*
  * A statement is about to be executed.  A session that goes on after it was
  * reported says so to the watcher, and once to its client.
  */
@@ -141,7 +168,7 @@ note_statement(void)
 	static bool exit_announced = false;
 	static TimestampTz announced_at = 0;
 	TimestampTz at = GetCurrentStatementStartTimestamp();
-	SlotReport	report;
+	Excess		report;
 
 	if (unlikely(!exit_announced))
 	{
@@ -155,7 +182,7 @@ note_statement(void)
 		slot_announce();
 	}
 	if (unlikely(slot_take_report(at, &report)) && guc_warn_client && MyBackendType == B_BACKEND)
-		report_to_client(&report, at);
+		tell_client(&report, at);
 }
 
 static void
@@ -206,7 +233,7 @@ on_transaction(XactEvent event, void *arg)
 	trail_note_end(event == XACT_EVENT_ABORT);
 	note_going_on();
 	if (extension_created && event == XACT_EVENT_COMMIT)
-		recorder_want();
+		control_want_recorder();
 	extension_created = false;
 }
 

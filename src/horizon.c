@@ -25,7 +25,8 @@ typedef struct Holders
 {
 	Oid			database;		/* hash key */
 	TransactionId oldest;
-	int			oldest_pid;		/* whose that is; 0: not one process's */
+	int			oldest_pid;		/* the process that holds it; 0: a prepared
+								 * transaction */
 	TransactionId second;
 } Holders;
 
@@ -120,6 +121,7 @@ horizon_survey(void)
 	if (survey_context == NULL)
 		survey_context = AllocSetContextCreate(TopMemoryContext, "leakwatch horizons",
 											   ALLOCSET_SMALL_SIZES);
+	holders = NULL;
 	MemoryContextReset(survey_context);
 	info.hcxt = survey_context;
 	holders = hash_create("leakwatch horizons", 16, &info,

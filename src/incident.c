@@ -33,7 +33,6 @@
 #include "incident.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
-#include "verdict.h"
 
 typedef struct Entry
 {
@@ -231,7 +230,7 @@ incident_open(const Incident *incident, const Trail *trail)
 		control_count(COUNT_DROPPED, 1);
 
 		/* its row, if it has one, is to be closed */
-		housekeeping_request();
+		control_request_housekeeping();
 	}
 
 	index = free_entries[--nfree];
@@ -377,7 +376,7 @@ incident_set_table(Oid database, Oid relation)
 
 /* Is there anything that the table does not have? */
 bool
-incident_unrecorded(void)
+incident_any_pending(void)
 {
 	return pg_atomic_read_u64(&incidents->recorded) !=
 		pg_atomic_read_u64(&incidents->last_version);
@@ -400,13 +399,6 @@ incident_pending_count(void)
 	return pending;
 }
 
-/* When the fact began; part of what identifies the incident. */
-TimestampTz
-incident_since(const Incident *incident)
-{
-	return incident->session.since[verdict_clock(incident->kind)];
-}
-
 /*
  * How long it has lasted or did last, in microseconds, without what the wall
  * clock gained.
@@ -416,7 +408,17 @@ incident_duration(const Incident *incident, TimestampTz now)
 {
 	TimestampTz end = incident->outcome == OUTCOME_OPEN ? now : incident->ended_at;
 
-	return Max(end - incident_since(incident) - incident->gained, 0);
+	return Max(end - incident->since - incident->gained, 0);
+}
+
+/* Over which limit it is, and for how long. */
+Excess
+incident_excess(const Incident *incident, TimestampTz now)
+{
+	TimestampTz end = incident->outcome == OUTCOME_OPEN ? now : incident->ended_at;
+
+	return verdict_excess(incident->kind, incident->warn_limit, incident->terminate_limit,
+						  incident->since + incident->gained, end);
 }
 
 /*
@@ -435,60 +437,16 @@ incident_xmin_age(const Incident *incident, TransactionId next_xid)
 }
 
 const char *
-incident_kind_name(LeakKind kind)
-{
-	switch (kind)
-	{
-		case KIND_IDLE_IN_TRANSACTION:
-			return "idle_in_transaction";
-		case KIND_ABORTED_TRANSACTION:
-			return "aborted_transaction";
-		case KIND_TRANSACTION:
-			return "transaction";
-		case KIND_IDLE_SESSION:
-			return "idle_session";
-		case KIND_SESSION:
-			return "session";
-	}
-	return NULL;
-}
-
-const char *
 incident_action_name(IncidentAction action)
 {
 	switch (action)
 	{
-		case ACTION_NONE:
-			return "none";
 		case ACTION_WARNED:
 			return "warned";
 		case ACTION_WOULD_TERMINATE:
 			return "would_terminate";
 		case ACTION_TERMINATED:
 			return "terminated";
-	}
-	return NULL;
-}
-
-const char *
-incident_outcome_name(IncidentOutcome outcome)
-{
-	switch (outcome)
-	{
-		case OUTCOME_OPEN:
-			return "open";
-		case OUTCOME_FINISHED:
-			return "finished";
-		case OUTCOME_DISCONNECTED:
-			return "disconnected";
-		case OUTCOME_TERMINATED:
-			return "terminated";
-		case OUTCOME_TERMINATED_BY_ADMIN:
-			return "terminated_by_admin";
-		case OUTCOME_TIMED_OUT:
-			return "timed_out";
-		case OUTCOME_SERVER_RESTART:
-			return "server_restart";
 	}
 	return NULL;
 }

@@ -10,29 +10,19 @@
 #define LEAKWATCH_INCIDENT_H
 
 #include "horizon.h"
-#include "impact.h"
+#include "locks.h"
+#include "outcome.h"
 #include "policy.h"
 #include "session.h"
 #include "trail.h"
+#include "verdict.h"
 
 typedef enum IncidentAction
 {
-	ACTION_NONE,
 	ACTION_WARNED,
 	ACTION_WOULD_TERMINATE,
 	ACTION_TERMINATED
 } IncidentAction;
-
-typedef enum IncidentOutcome
-{
-	OUTCOME_OPEN,
-	OUTCOME_FINISHED,
-	OUTCOME_DISCONNECTED,
-	OUTCOME_TERMINATED,
-	OUTCOME_TERMINATED_BY_ADMIN,
-	OUTCOME_TIMED_OUT,
-	OUTCOME_SERVER_RESTART
-} IncidentOutcome;
 
 #define INCIDENT_DETAIL_SIZE	128
 
@@ -40,6 +30,7 @@ typedef struct Incident
 {
 	/* what identifies it; never changes */
 	LeakKind	kind;
+	TimestampTz since;			/* when the fact began */
 	Session		session;		/* as it was when the incident opened */
 
 	/* who it is; as of the opening too */
@@ -64,7 +55,7 @@ typedef struct Incident
 	TimestampTz warned_at;		/* when last */
 	int			reminders;		/* warnings repeated so far */
 	uint32		held;			/* which rules have held termination back */
-	IncidentOutcome outcome;
+	Outcome outcome;
 	char		outcome_detail[INCIDENT_DETAIL_SIZE];
 } Incident;
 
@@ -92,16 +83,14 @@ extern void incident_all_written(uint64 version);
 extern void incident_set_table(Oid database, Oid relation);
 
 /* Anybody's. */
-extern bool incident_unrecorded(void);
+extern bool incident_any_pending(void);
 extern int	incident_open_count(void);
 extern int	incident_pending_count(void);
-extern TimestampTz incident_since(const Incident *incident);
 extern uint64 incident_copy(int index, Incident *incident);
 extern bool incident_copy_trail(int index, const Incident *incident, Trail *trail);
 extern int64 incident_duration(const Incident *incident, TimestampTz now);
+extern Excess incident_excess(const Incident *incident, TimestampTz now);
 extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);
-extern const char *incident_kind_name(LeakKind kind);
 extern const char *incident_action_name(IncidentAction action);
-extern const char *incident_outcome_name(IncidentOutcome outcome);
 
 #endif							/* LEAKWATCH_INCIDENT_H */

@@ -13,7 +13,7 @@
 
 #include "datatype/timestamp.h"
 
-/* The order is that of specificity: see verdict_shadows(). */
+/* The order is that of specificity; kind.c has a row for each. */
 typedef enum LeakKind
 {
 	KIND_IDLE_IN_TRANSACTION,
@@ -34,6 +34,13 @@ typedef enum PolicyMode
 	MODE_ENFORCE
 } PolicyMode;
 
+/* The condition under which sessions over a terminate limit are terminated. */
+typedef enum TerminateWhen
+{
+	TERMINATE_ALWAYS,
+	TERMINATE_BLOCKING			/* only while others wait for its locks */
+} TerminateWhen;
+
 /*
  * Index of a value in a policy: the mode, then the warn limits by kind, then
  * the terminate limits by kind.  Limits are in ms, and 0 is "off".
@@ -43,7 +50,14 @@ typedef enum PolicyMode
 #define POLICY_TERMINATE(kind)	(1 + NUM_KINDS + (kind))
 #define NUM_POLICY_VALUES		(1 + 2 * NUM_KINDS)
 
-/* Smallest limit that can be set, in ms: the watcher never naps for less. */
+/* The other way round: of which kind a limit is, and what it does. */
+#define POLICY_KIND(limit_index)		((LeakKind) (((limit_index) - 1) % NUM_KINDS))
+#define POLICY_TERMINATES(limit_index)	((limit_index) > NUM_KINDS)
+
+/*
+ * Smallest limit that can be set, in ms.  It bounds how often the watcher
+ * scans for limits that it has not seen yet.
+ */
 #define MIN_LIMIT_MS	10
 
 typedef struct Policy

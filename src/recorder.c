@@ -36,6 +36,7 @@
 #include "guc.h"
 #include "hooks.h"
 #include "incident.h"
+#include "kind.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -51,11 +52,11 @@
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "worker.h"
 
 /* How long to stay without work. */
 #define IDLE_MS		10000
 
-#define LOCK_TIMEOUT_TEXT		"1s"
 #define STATEMENT_TIMEOUT_MS	10000
 
 /* Rows written in one statement, and deleted in one. */
@@ -321,7 +322,7 @@ holdings_text(uint32 holdings)
 	for (int holding = 0; holding < NUM_HOLDINGS; holding++)
 	{
 		if (holdings & (1u << holding))
-			appendStringInfo(&out, "%s%s", out.len > 0 ? "," : "", impact_holding_name(holding));
+			appendStringInfo(&out, "%s%s", out.len > 0 ? "," : "", locks_holding_name(holding));
 	}
 	return out.data;
 }
@@ -378,10 +379,10 @@ fill_key(const Incident *incident, int n, const Columns *columns)
 	Datum	   *const *values = columns->values;
 	bool	   *const *nulls = columns->nulls;
 
-	SET_TEXT(COL_KIND, incident_kind_name(incident->kind), -1);
+	SET_TEXT(COL_KIND, kind_info(incident->kind)->name, -1);
 	SET(COL_PID, Int32GetDatum(incident->session.pid));
 	SET(COL_BACKEND_START, TimestampTzGetDatum(incident->session.since[SINCE_BACKEND]));
-	SET(COL_SINCE, TimestampTzGetDatum(incident_since(incident)));
+	SET(COL_SINCE, TimestampTzGetDatum(incident->since));
 }
 
 /* Fill row n. */
@@ -412,7 +413,7 @@ fill_row(const Row *row, int n, TransactionId next_xid, Trail *trail, const Colu
 	datum_limit(incident->terminate_limit, &values[COL_TERMINATE_LIMIT][n],
 				&nulls[COL_TERMINATE_LIMIT][n]);
 	SET_TEXT(COL_ACTION, incident_action_name(incident->action), -1);
-	SET_TEXT(COL_OUTCOME, incident_outcome_name(incident->outcome), -1);
+	SET_TEXT(COL_OUTCOME, outcome_name(incident->outcome), -1);
 	SET_TEXT(COL_OUTCOME_DETAIL, incident->outcome_detail, -1);
 	SET(COL_BLOCKED_SESSIONS, Int32GetDatum(incident->blocked_peak));
 	SET_IF(COL_XMIN_AGE, xmin_age >= 0, Int64GetDatum(xmin_age));
@@ -671,7 +672,7 @@ keep_house(void)
 {
 	if (!close_rows() || (guc_retention > 0 && !delete_old_rows()))
 		return false;
-	housekeeping_done();
+	control_housekeeping_done();
 	return true;
 }
 
@@ -685,9 +686,9 @@ work(void)
 	refusal = NULL;
 	MemoryContextSwitchTo(round_context);
 
-	if (incident_unrecorded() && !write_pending())
+	if (incident_any_pending() && !write_pending())
 		return false;
-	if (housekeeping_requested() && !keep_house())
+	if (control_housekeeping_requested() && !keep_house())
 		return false;
 
 	/* only now, so that one row does not hold back anything else */
@@ -711,7 +712,7 @@ static void
 give_up(int sqlerrcode, const char *message)
 {
 	ActorStatus status;
-	bool		known = actor_status(RECORDER, &status) &&
+	bool		known = control_status(RECORDER, &status) &&
 		strncmp(status.condition, message, ACTOR_MESSAGE_SIZE - 1) == 0;
 	int			pending = incident_pending_count();
 
@@ -723,9 +724,9 @@ give_up(int sqlerrcode, const char *message)
 				 errdetail_plural("%d incident waits in shared memory and is written as soon as that is possible.",
 								  "%d incidents wait in shared memory and are written as soon as that is possible.",
 								  pending, pending)));
-	actor_error(RECORDER, message);
+	control_error(RECORDER, message);
 	if (!known)
-		actor_condition(RECORDER, message);
+		control_condition(RECORDER, message);
 	proc_exit(0);
 }
 
@@ -737,42 +738,10 @@ give_up_without_extension(void)
 	{
 		/* CREATE EXTENSION asks for both again */
 		incident_all_written(incident_last_version());
-		housekeeping_done();
+		control_housekeeping_done();
 		proc_exit(0);
 	}
 	give_up(ERRCODE_UNDEFINED_OBJECT, "extension \"leakwatch\" has not been created");
-}
-
-static void
-set_if_known(const char *name, const char *value)
-{
-	if (GetConfigOption(name, true, false) != NULL)
-		SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-/* Settings that servers, databases and roles may have made for others. */
-static void
-neutralise_settings(void)
-{
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"session_replication_role", "replica"},
-		{"synchronous_commit", "off"},
-		{"lock_timeout", LOCK_TIMEOUT_TEXT},
-		{"statement_timeout", "0"},
-		{"transaction_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-		{"DateStyle", "ISO, MDY"},
-		{"IntervalStyle", "postgres"},
-		{"row_security", "on"},
-		{"jit", "off"},
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		set_if_known(settings[i][0], settings[i][1]);
 }
 
 void
@@ -786,14 +755,14 @@ leakwatch_recorder_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 
 	/* one is enough; two would only write the same twice */
-	if (actor_is_running(RECORDER))
+	if (control_is_running(RECORDER))
 		proc_exit(0);
-	actor_start(RECORDER);
+	control_start(RECORDER);
 	hooks_note_errors_of(RECORDER);
 
 	strlcpy(database_name, guc_database, NAMEDATALEN);
 	BackgroundWorkerInitializeConnection(database_name, NULL, 0);
-	neutralise_settings();
+	worker_neutralise_settings();
 
 	round_context = AllocSetContextCreate(TopMemoryContext, "leakwatch recorder",
 										  ALLOCSET_DEFAULT_SIZES);
@@ -816,9 +785,9 @@ leakwatch_recorder_main(Datum arg)
 	{
 		if (!work())
 			give_up_without_extension();
-		actor_condition(RECORDER, "");
+		control_condition(RECORDER, "");
 
-		while (!incident_unrecorded() && !housekeeping_requested())
+		while (!incident_any_pending() && !control_housekeeping_requested())
 		{
 			int			events;
 

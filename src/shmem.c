@@ -3,8 +3,8 @@
  * shmem.c
  *	  The shared memory of all of leakwatch: requested and created here.
  *
- * Everything is sized at server start.  Each segment belongs to the file that
- * it is named after.
+ * Everything is sized at server start.  Each segment belongs to the file of its
+ * two functions below.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,13 +14,13 @@
 
 #include "clock.h"
 #include "control.h"
-#include "enforce.h"
 #include "incident.h"
 #include "shmem.h"
 #include "slot.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "terminate.h"
 #include "trail.h"
 
 static const struct
@@ -33,7 +33,7 @@ static const struct
 	{slot_shmem_size, slot_shmem_init},
 	{clock_shmem_size, clock_shmem_init},
 	{trail_shmem_size, trail_shmem_init},
-	{enforce_shmem_size, enforce_shmem_init},
+	{terminate_shmem_size, terminate_shmem_init},
 	{incident_shmem_size, incident_shmem_init},
 };
 

@@ -57,9 +57,9 @@ typedef struct Slot
 
 	pg_atomic_uint64 watched;	/* backend_start of the marked session, or 0 */
 	pg_atomic_uint32 reason_changes;
-	SlotReason	reason;
+	SlotNotice	reason;			/* why it is being terminated */
 	pg_atomic_uint32 report_changes;
-	SlotReport	report;
+	SlotNotice	report;			/* what has been reported of it */
 } Slot;
 
 /* Slots whose bits are in one word. */
@@ -237,7 +237,7 @@ slot_publish_going_on(TimestampTz at)
 	end_publication(slot);
 }
 
-/* A marked session goes on, whatever with: have the watcher look. */
+/* A marked session starts another statement: have the watcher look. */
 void
 slot_announce(void)
 {
@@ -285,13 +285,17 @@ slot_publish_end(int sqlerrcode)
 
 /* Why the watcher has ended this session; false if it has not. */
 bool
-slot_my_reason(SlotReason *reason)
+slot_my_reason(Excess *reason)
 {
 	Slot	   *slot = my_slot();
+	SlotNotice	notice;
 
-	return slot != NULL &&
-		change_copy(&slot->reason_changes, reason, &slot->reason, sizeof(SlotReason)) &&
-		reason->backend_start == MyStartTimestamp;
+	if (slot == NULL ||
+		!change_copy(&slot->reason_changes, &notice, &slot->reason, sizeof(SlotNotice)) ||
+		notice.backend_start != MyStartTimestamp)
+		return false;
+	*reason = notice.excess;
+	return true;
 }
 
 /*
@@ -300,25 +304,27 @@ slot_my_reason(SlotReason *reason)
  * one read of memory that is ours.
  */
 bool
-slot_take_report(TimestampTz at, SlotReport *report)
+slot_take_report(TimestampTz at, Excess *report)
 {
 	static uint32 seen = 0;
 	Slot	   *slot = my_slot();
+	SlotNotice	notice;
 	uint32		changes;
 
 	if (slot == NULL)
 		return false;
 	changes = pg_atomic_read_u32(&slot->report_changes);
 	if (likely(changes == seen) ||
-		!change_copy(&slot->report_changes, report, &slot->report, sizeof(SlotReport)) ||
+		!change_copy(&slot->report_changes, &notice, &slot->report, sizeof(SlotNotice)) ||
 		pg_atomic_read_u32(&slot->report_changes) != changes)
 		return false;
 
 	/* reported while it runs this statement: for the next one */
-	if (report->backend_start == MyStartTimestamp && report->at > at)
+	if (notice.backend_start == MyStartTimestamp && notice.excess.at > at)
 		return false;
 	seen = changes;
-	return report->backend_start == MyStartTimestamp;
+	*report = notice.excess;
+	return notice.backend_start == MyStartTimestamp;
 }
 
 /* Mark the session whose end the watcher will want to know. */
@@ -335,30 +341,33 @@ slot_unwatch(int slot)
 	pg_atomic_write_u64(&slots[slot].watched, 0);
 }
 
-/* Tell a session why it is about to be terminated; NULL: it is not after all. */
+/*
+ * Tell a session why it is about to be terminated; with NULL, that it is not
+ * after all.
+ */
 void
-slot_set_reason(int slot, const SlotReason *reason)
+slot_set_reason(int slot, TimestampTz backend_start, const Excess *reason)
 {
 	Slot	   *s = &slots[slot];
 
 	change_begin(&s->reason_changes);
+	s->reason.backend_start = reason != NULL ? backend_start : 0;
 	if (reason != NULL)
-		s->reason = *reason;
-	else
-		s->reason.backend_start = 0;
+		s->reason.excess = *reason;
 	change_end(&s->reason_changes);
 	/* the signal must not overtake it */
 	pg_memory_barrier();
 }
 
-/* Let a session know that it has been reported. */
+/* Let a session know what has been reported of it. */
 void
-slot_set_report(int slot, const SlotReport *report)
+slot_set_report(int slot, TimestampTz backend_start, const Excess *report)
 {
 	Slot	   *s = &slots[slot];
 
 	change_begin(&s->report_changes);
-	s->report = *report;
+	s->report.backend_start = backend_start;
+	s->report.excess = *report;
 	change_end(&s->report_changes);
 }
 

@@ -10,6 +10,7 @@
 
 #include "policy.h"
 #include "utils/guc.h"
+#include "verdict.h"
 
 /* Policy values that a session overrides; PGC_S_DEFAULT where it does not. */
 typedef struct SlotOverrides
@@ -28,25 +29,12 @@ typedef struct SlotEnd
 								 * came in; noted only of marked sessions */
 } SlotEnd;
 
-/* Why the watcher ends a session: for its own log line and its client. */
-typedef struct SlotReason
+/* What the watcher tells a session: which limit it is over. */
+typedef struct SlotNotice
 {
 	TimestampTz backend_start;	/* whom it is for; 0: nobody */
-	LeakKind	kind;
-	int64		age;			/* microseconds */
-	int			limit;			/* ms */
-} SlotReason;
-
-/* What has been reported of a session, for it to tell its client. */
-typedef struct SlotReport
-{
-	TimestampTz backend_start;	/* whom it is for; 0: nobody */
-	LeakKind	kind;
-	TimestampTz at;				/* when it was reported */
-	TimestampTz since;			/* without what the wall clock gained */
-	int			limit;			/* ms */
-	int			limit_index;	/* of that limit in the policy */
-} SlotReport;
+	Excess		excess;
+} SlotNotice;
 
 extern Size slot_shmem_size(void);
 extern void slot_shmem_init(void);
@@ -59,14 +47,14 @@ extern bool slot_is_watched(void);
 extern void slot_announce(void);
 extern void slot_announce_exit(void);
 extern bool slot_publish_end(int sqlerrcode);
-extern bool slot_my_reason(SlotReason *reason);
-extern bool slot_take_report(TimestampTz at, SlotReport *report);
+extern bool slot_my_reason(Excess *reason);
+extern bool slot_take_report(TimestampTz at, Excess *report);
 
 /* Called by the watcher. */
 extern void slot_watch(int slot, TimestampTz backend_start);
 extern void slot_unwatch(int slot);
-extern void slot_set_reason(int slot, const SlotReason *reason);
-extern void slot_set_report(int slot, const SlotReport *report);
+extern void slot_set_reason(int slot, TimestampTz backend_start, const Excess *reason);
+extern void slot_set_report(int slot, TimestampTz backend_start, const Excess *report);
 extern bool slot_end(const Session *session, SlotEnd *end);
 extern void slot_take_announced(void (*expect) (int slot));
 

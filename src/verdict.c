@@ -10,40 +10,8 @@
  */
 #include "postgres.h"
 
+#include "kind.h"
 #include "verdict.h"
-
-static const SessionClock kind_clock[NUM_KINDS] = {
-	[KIND_IDLE_IN_TRANSACTION] = SINCE_STATE,
-	[KIND_ABORTED_TRANSACTION] = SINCE_STATE,
-	[KIND_TRANSACTION] = SINCE_TRANSACTION,
-	[KIND_IDLE_SESSION] = SINCE_STATE,
-	[KIND_SESSION] = SINCE_BACKEND,
-};
-
-/* The clock that the limits of this kind run on. */
-SessionClock
-verdict_clock(LeakKind kind)
-{
-	return kind_clock[kind];
-}
-
-/*
- * The kinds that say the same more precisely: while an incident of one of
- * them is open, none of this kind opens.
- */
-uint32
-verdict_shadows(LeakKind kind)
-{
-	switch (kind)
-	{
-		case KIND_TRANSACTION:
-			return KIND_BIT(KIND_IDLE_IN_TRANSACTION) | KIND_BIT(KIND_ABORTED_TRANSACTION);
-		case KIND_SESSION:
-			return KIND_BIT(KIND_IDLE_SESSION);
-		default:
-			return 0;
-	}
-}
 
 /* The most specific of some kinds, of which there is at least one. */
 LeakKind
@@ -115,7 +83,7 @@ verdict_judge(const Session *session, const Policy *policy, TimestampTz now,
 
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
-		SessionClock clock = kind_clock[kind];
+		SessionClock clock = kind_info(kind)->clock;
 
 		if (!(verdict->applies & KIND_BIT(kind)))
 			continue;
@@ -142,6 +110,58 @@ verdict_judge(const Session *session, const Policy *policy, TimestampTz now,
 			}
 		}
 	}
+}
+
+/*
+ * The kinds of which an incident is to be opened: those that leak and are not
+ * present yet, unless one that is present, or opens now, says the same more
+ * precisely.
+ */
+uint32
+verdict_opens(uint32 leaking, uint32 present)
+{
+	uint32		opens = 0;
+
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		if ((leaking & ~present & KIND_BIT(kind)) &&
+			!((present | opens) & kind_info(kind)->shadowed_by))
+			opens |= KIND_BIT(kind);
+	}
+	return opens;
+}
+
+/*
+ * Over which of the two limits (ms, 0: off) of a kind somebody is who has been
+ * so since then: the one that warns, or the one that terminates where only
+ * that is met.
+ */
+Excess
+verdict_excess(LeakKind kind, int warn_limit, int terminate_limit,
+			   TimestampTz since, TimestampTz at)
+{
+	bool		warns = warn_limit > 0 &&
+		(terminate_limit == 0 || at - since >= warn_limit * INT64CONST(1000));
+	Excess		excess = {
+		.kind = kind,
+		.limit_index = warns ? POLICY_WARN(kind) : POLICY_TERMINATE(kind),
+		.limit = warns ? warn_limit : terminate_limit,
+		.since = since,
+		.at = Max(at, since),
+	};
+
+	return excess;
+}
+
+/* The same of a session over its terminate limit of this kind. */
+Excess
+verdict_terminate_excess(const Session *session, const Policy *policy, LeakKind kind,
+						 TimestampTz at)
+{
+	SessionClock clock = kind_info(kind)->clock;
+
+	return verdict_excess(kind, 0, policy->value[POLICY_TERMINATE(kind)],
+						  session->since[clock] + session->gained[clock], at);
 }
 
 /*

@@ -22,13 +22,26 @@ typedef struct Verdict
 	bool		next_terminates;	/* it is a terminate limit */
 } Verdict;
 
-extern SessionClock verdict_clock(LeakKind kind);
-extern uint32 verdict_shadows(LeakKind kind);
+/* Over which limit somebody is, and for how long: at - since. */
+typedef struct Excess
+{
+	LeakKind	kind;
+	int			limit_index;	/* of the limit, in the policy */
+	int			limit;			/* ms */
+	TimestampTz since;			/* without what the wall clock gained */
+	TimestampTz at;
+} Excess;
+
 extern LeakKind verdict_first_kind(uint32 kinds);
 extern int64 verdict_age(const Session *session, SessionClock clock, TimestampTz now);
 extern uint32 verdict_applies(const Session *session);
 extern void verdict_judge(const Session *session, const Policy *policy,
 						  TimestampTz now, Verdict *verdict);
+extern uint32 verdict_opens(uint32 leaking, uint32 present);
+extern Excess verdict_excess(LeakKind kind, int warn_limit, int terminate_limit,
+							 TimestampTz since, TimestampTz at);
+extern Excess verdict_terminate_excess(const Session *session, const Policy *policy,
+									   LeakKind kind, TimestampTz at);
 extern int	verdict_shortest_limit(const Policy *policy);
 
 #endif							/* LEAKWATCH_VERDICT_H */

@@ -15,19 +15,18 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
-#include "clock.h"
 #include "control.h"
 #include "datum.h"
-#include "enforce.h"
 #include "funcapi.h"
 #include "guc.h"
 #include "incident.h"
-#include "slot.h"
+#include "judge.h"
+#include "kind.h"
+#include "terminate.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
-#include "verdict.h"
 
 /* Columns at the most of any function here. */
 #define MAX_COLUMNS		48
@@ -142,7 +141,7 @@ add_names(RowBuilder *row, uint32 bits, int nbits, const char *(*name) (int bit)
 static const char *
 holding_name(int bit)
 {
-	return impact_holding_name(bit);
+	return locks_holding_name(bit);
 }
 
 static const char *
@@ -184,7 +183,7 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 			continue;
 		visible = session_is_visible_to_user(session->role);
 
-		add_text(&row, incident_kind_name(incident->kind), -1);
+		add_text(&row, kind_info(incident->kind)->name, -1);
 		add(&row, Int32GetDatum(session->pid));
 		add_time(&row, session->since[SINCE_BACKEND]);
 		add_text(&row, incident->names.database, -1);
@@ -200,7 +199,7 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 			for (int n = 0; n < 4; n++)
 				add_null(&row);
 		}
-		add_time(&row, incident_since(incident));
+		add_time(&row, incident->since);
 		add(&row, datum_interval(incident_duration(incident, now)));
 		add_limit(&row, incident->warn_limit);
 		add_limit(&row, incident->terminate_limit);
@@ -231,15 +230,13 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 
 /* What will happen to a session next: what, by which kind, when. */
 static void
-add_next_action(RowBuilder *row, const Policy *policy, const Verdict *verdict,
-				bool is_protected, TimestampTz now)
+add_next_action(RowBuilder *row, const Verdict *verdict, EnforceVerb verb, TimestampTz now)
 {
-	bool		enforced = policy->value[POLICY_MODE] == MODE_ENFORCE;
 	const char *action = NULL;
 	LeakKind	kind = verdict->next_kind;
 	TimestampTz at = verdict->next;
 
-	if (verdict->terminate != 0 && enforced && !is_protected)
+	if (verdict->terminate != 0 && verb == ENFORCE_TERMINATE)
 	{
 		action = "terminate";
 		kind = verdict_first_kind(verdict->terminate);
@@ -248,8 +245,8 @@ add_next_action(RowBuilder *row, const Policy *policy, const Verdict *verdict,
 	else if (verdict->next != DT_NOEND)
 	{
 		/* a terminate limit reports what it may not terminate */
-		if (verdict->next_terminates && !is_protected)
-			action = enforced ? "terminate" : "would_terminate";
+		if (verdict->next_terminates && verb != ENFORCE_HOLD)
+			action = verb == ENFORCE_TERMINATE ? "terminate" : "would_terminate";
 		else if (!verdict->next_terminates || !(verdict->leaking & KIND_BIT(kind)))
 			action = "warn";
 	}
@@ -261,7 +258,7 @@ add_next_action(RowBuilder *row, const Policy *policy, const Verdict *verdict,
 		return;
 	}
 	add_text(row, action, -1);
-	add_text(row, incident_kind_name(kind), -1);
+	add_text(row, kind_info(kind)->name, -1);
 	add(row, TimestampTzGetDatum(at));
 }
 
@@ -296,10 +293,9 @@ put_session(Session *session, const Policy *server_policy, TimestampTz now,
 	RowBuilder	row = {0};
 	SessionText text;
 	SessionNames names;
-	SlotOverrides overrides;
-	Policy		policy;
-	Verdict		verdict;
-	uint32		protections;
+	Judgement	judgement;
+	EnforceFacts facts;
+	Decision	decision;
 
 	/* between the two readings it may have gone, or gone on: try again */
 	while (!session_read_text(session, &text))
@@ -308,11 +304,8 @@ put_session(Session *session, const Policy *server_policy, TimestampTz now,
 		if (!session_read(session->slot, session))
 			return;
 	}
-	if (!slot_overrides(session, &overrides))
+	if (!judge_session(session, server_policy, now, &judgement))
 		return;
-	slot_effective_policy(server_policy, &overrides, &policy);
-	clock_apply(session);
-	verdict_judge(session, &policy, now, &verdict);
 	session_names(session, &names);
 
 	add(&row, Int32GetDatum(session->pid));
@@ -333,13 +326,14 @@ put_session(Session *session, const Policy *server_policy, TimestampTz now,
 	add_age(&row, session, SINCE_STATE, now);
 	add_age(&row, session, SINCE_TRANSACTION, now);
 	add_age(&row, session, SINCE_BACKEND, now);
-	add_policy(&row, &policy, &overrides);
+	add_policy(&row, &judgement.policy, &judgement.overrides);
 
-	protections = enforce_protections(session, &text, names.superuser);
-	if (guc_terminate_when == TERMINATE_BLOCKING && impact_blocked(session) == 0)
-		protections |= 1u << HOLD_NOT_BLOCKING;
-	add_names(&row, protections, NUM_HOLD_RULES, rule_name);
-	add_next_action(&row, &policy, &verdict, protections != 0, now);
+	terminate_facts(session, &text, &names, &judgement.policy,
+					guc_terminate_when == TERMINATE_BLOCKING ? locks_blocked(session) : -1,
+					&facts);
+	decision = enforce_decide(&facts);
+	add_names(&row, decision.held, NUM_RULES, rule_name);
+	add_next_action(&row, &judgement.verdict, decision.verb, now);
 	put(&row, fcinfo);
 }
 
@@ -356,7 +350,7 @@ leakwatch_sessions(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	control_policy(&server_policy);
 	if (guc_terminate_when == TERMINATE_BLOCKING)
-		impact_survey();
+		locks_survey();
 
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
@@ -406,12 +400,12 @@ leakwatch_status(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 
-	if (!actor_status(WATCHER, &watcher) || !actor_status(RECORDER, &recorder))
+	if (!control_status(WATCHER, &watcher) || !control_status(RECORDER, &recorder))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("could not read the state of leakwatch"),
 				 errhint("Try again.")));
-	scan_last(&scan_at, &scan_time);
+	control_last_scan(&scan_at, &scan_time);
 
 	if (watcher.pid == 0)
 		add_text(&row, "the watcher is not running", -1);
@@ -457,6 +451,6 @@ leakwatch_status(PG_FUNCTION_ARGS)
 Datum
 leakwatch_scan(PG_FUNCTION_ARGS)
 {
-	scan_now();
+	control_scan_now();
 	PG_RETURN_VOID();
 }

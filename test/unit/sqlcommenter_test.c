@@ -9,14 +9,11 @@
  */
 #include "c.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "sqlcommenter.h"
-
-static int	tests = 0;
-static int	failures = 0;
+#include "tap.h"
 
 static char found[1024];
 
@@ -40,17 +37,6 @@ parse(const char *text, size_t length)
 		abort();
 	sqlcommenter_parse(text, length, scratch, collect, NULL);
 	free(scratch);
-}
-
-static void
-ok(bool condition, const char *what)
-{
-	tests++;
-	if (!condition)
-		failures++;
-	printf("%s %d - %s\n", condition ? "ok" : "not ok", tests, what);
-	if (!condition)
-		printf("# found %s\n", found);
 }
 
 static void
@@ -123,6 +109,5 @@ main(void)
 	is_quick("/*a='b',", "within each other");
 	is_quick(" ;", "only ends");
 
-	printf("1..%d\n", tests);
-	return failures > 0;
+	return done_testing();
 }

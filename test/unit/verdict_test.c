@@ -10,25 +10,14 @@
 #include "postgres.h"
 
 #include <limits.h>
-#include <stdio.h>
 
+#include "kind.h"
+#include "tap.h"
 #include "verdict.h"
 
 #define MS		INT64CONST(1000)
 #define SEC		(1000 * MS)
 #define START	(INT64CONST(800000000) * SEC)
-
-static int	tests = 0;
-static int	failures = 0;
-
-static void
-ok(bool condition, const char *what)
-{
-	tests++;
-	if (!condition)
-		failures++;
-	printf("%s %d - %s\n", condition ? "ok" : "not ok", tests, what);
-}
 
 /* All limits off, so that a test sees its own alone. */
 static Policy
@@ -95,28 +84,26 @@ test_boundaries(void)
 		Policy		terminate = policy_with(POLICY_TERMINATE(kind), 5000);
 		TimestampTz limit = kinds[kind].since + 5 * SEC;
 		Verdict		verdict;
-		char		what[128];
 
 		verdict = judge(&session, &warn, limit - 1);
-		snprintf(what, sizeof(what), "%s: not leaking a microsecond before the limit", kinds[kind].name);
 		ok(verdict.leaking == 0 && verdict.next == limit && verdict.next_kind == (LeakKind) kind &&
-		   !verdict.next_terminates, what);
+		   !verdict.next_terminates,
+		   "%s: not leaking a microsecond before the limit", kinds[kind].name);
 
 		verdict = judge(&session, &warn, limit);
-		snprintf(what, sizeof(what), "%s: leaking at the limit", kinds[kind].name);
-		ok(verdict.leaking == KIND_BIT(kind) && verdict.terminate == 0 && verdict.next == DT_NOEND, what);
+		ok(verdict.leaking == KIND_BIT(kind) && verdict.terminate == 0 && verdict.next == DT_NOEND,
+		   "%s: leaking at the limit", kinds[kind].name);
 
 		verdict = judge(&session, &warn, limit + 1);
-		snprintf(what, sizeof(what), "%s: leaking after the limit", kinds[kind].name);
-		ok(verdict.leaking == KIND_BIT(kind), what);
+		ok(verdict.leaking == KIND_BIT(kind), "%s: leaking after the limit", kinds[kind].name);
 
 		verdict = judge(&session, &terminate, limit - 1);
-		snprintf(what, sizeof(what), "%s: not to be terminated before the limit", kinds[kind].name);
-		ok(verdict.leaking == 0 && verdict.terminate == 0 && verdict.next_terminates, what);
+		ok(verdict.leaking == 0 && verdict.terminate == 0 && verdict.next_terminates,
+		   "%s: not to be terminated before the limit", kinds[kind].name);
 
 		verdict = judge(&session, &terminate, limit);
-		snprintf(what, sizeof(what), "%s: to be terminated, and so leaking, at the limit", kinds[kind].name);
-		ok(verdict.leaking == KIND_BIT(kind) && verdict.terminate == KIND_BIT(kind), what);
+		ok(verdict.leaking == KIND_BIT(kind) && verdict.terminate == KIND_BIT(kind),
+		   "%s: to be terminated, and so leaking, at the limit", kinds[kind].name);
 
 		for (int other = 0; other < NUM_KINDS; other++)
 		{
@@ -124,9 +111,8 @@ test_boundaries(void)
 			bool		applies = (verdict_applies(&stranger) & KIND_BIT(kind)) != 0;
 
 			verdict = judge(&stranger, &terminate, START + 3600 * SEC);
-			snprintf(what, sizeof(what), "%s: a session in the state of %s is judged by it only if it applies",
-					 kinds[kind].name, kinds[other].name);
-			ok((verdict.leaking != 0) == applies, what);
+			ok((verdict.leaking != 0) == applies,
+			   "%s: a session in the state of %s is judged by it only if it applies", kinds[kind].name, kinds[other].name);
 		}
 	}
 }
@@ -239,14 +225,67 @@ test_clock(void)
 static void
 test_shadows(void)
 {
-	ok(verdict_shadows(KIND_TRANSACTION) == (KIND_BIT(KIND_IDLE_IN_TRANSACTION) |
-											 KIND_BIT(KIND_ABORTED_TRANSACTION)),
+	uint32		idle = KIND_BIT(KIND_IDLE_IN_TRANSACTION);
+	uint32		transaction = KIND_BIT(KIND_TRANSACTION);
+
+	ok(kind_info(KIND_TRANSACTION)->shadowed_by == (KIND_BIT(KIND_IDLE_IN_TRANSACTION) |
+													KIND_BIT(KIND_ABORTED_TRANSACTION)),
 	   "an idle transaction is said once");
-	ok(verdict_shadows(KIND_SESSION) == KIND_BIT(KIND_IDLE_SESSION),
+	ok(kind_info(KIND_SESSION)->shadowed_by == KIND_BIT(KIND_IDLE_SESSION),
 	   "an idle session is said once");
-	ok(verdict_shadows(KIND_IDLE_IN_TRANSACTION) == 0 &&
-	   verdict_shadows(KIND_ABORTED_TRANSACTION) == 0 &&
-	   verdict_shadows(KIND_IDLE_SESSION) == 0, "nothing is more specific than these");
+	ok(kind_info(KIND_IDLE_IN_TRANSACTION)->shadowed_by == 0 &&
+	   kind_info(KIND_ABORTED_TRANSACTION)->shadowed_by == 0 &&
+	   kind_info(KIND_IDLE_SESSION)->shadowed_by == 0, "nothing is more specific than these");
+
+	ok(verdict_opens(0, 0) == 0, "nothing leaks, nothing opens");
+	ok(verdict_opens(idle | transaction, 0) == idle, "of two the more specific opens");
+	ok(verdict_opens(idle | transaction, idle) == 0, "while that is open the general one does not");
+	ok(verdict_opens(transaction, 0) == transaction, "and does once it is not");
+	ok(verdict_opens(transaction | KIND_BIT(KIND_SESSION), transaction) == KIND_BIT(KIND_SESSION),
+	   "what does not shadow is in nobody's way");
+}
+
+static void
+test_excess(void)
+{
+	Session		session = session_in(SESSION_IDLE_IN_TRANSACTION);
+	Policy		policy = policy_with(POLICY_TERMINATE(KIND_TRANSACTION), 4000);
+	Excess		excess = verdict_excess(KIND_TRANSACTION, 5000, 8000, START, START + 5 * SEC);
+
+	ok(excess.limit_index == POLICY_WARN(KIND_TRANSACTION) && excess.limit == 5000 &&
+	   excess.since == START && excess.at == START + 5 * SEC, "over its warn limit");
+	excess = verdict_excess(KIND_TRANSACTION, 5000, 2000, START, START + 4 * SEC);
+	ok(excess.limit_index == POLICY_TERMINATE(KIND_TRANSACTION) && excess.limit == 2000,
+	   "over its terminate limit alone, which is shorter");
+	excess = verdict_excess(KIND_TRANSACTION, 5000, 2000, START, START + 5 * SEC);
+	ok(excess.limit_index == POLICY_WARN(KIND_TRANSACTION), "over both it is the one that warns");
+	excess = verdict_excess(KIND_TRANSACTION, 0, 2000, START, START + 4 * SEC);
+	ok(excess.limit_index == POLICY_TERMINATE(KIND_TRANSACTION), "a warn limit that is off is none");
+	excess = verdict_excess(KIND_TRANSACTION, 5000, 0, START, START - 1);
+	ok(excess.at == excess.since, "no age is below nought");
+
+	session.gained[SINCE_TRANSACTION] = 7 * SEC;
+	excess = verdict_terminate_excess(&session, &policy, KIND_TRANSACTION, START + 40 * SEC);
+	ok(excess.limit == 4000 && excess.limit_index == POLICY_TERMINATE(KIND_TRANSACTION) &&
+	   excess.since == session.since[SINCE_TRANSACTION] + 7 * SEC,
+	   "what the clock gained is no age of an excess either");
+}
+
+static void
+test_kinds(void)
+{
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		const KindInfo *info = kind_info(kind);
+
+		ok(info->kind == (LeakKind) kind, "the row of kind %d is its own", kind);
+		ok(info->name && info->phrase && info->hint && info->sqlerrcode &&
+		   info->warn_setting && info->warn_text && info->terminate_setting &&
+		   info->terminate_text, "and has all its words");
+		ok(kind_setting(POLICY_WARN(kind)) == info->warn_setting &&
+		   kind_setting(POLICY_TERMINATE(kind)) == info->terminate_setting,
+		   "and its settings are found by their limits");
+	}
 }
 
 static void
@@ -281,7 +320,8 @@ main(void)
 	test_two_limits();
 	test_clock();
 	test_shadows();
+	test_excess();
+	test_kinds();
 	test_shortest();
-	printf("1..%d\n", tests);
-	return failures == 0 ? 0 : 1;
+	return done_testing();
 }

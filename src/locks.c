@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
- * impact.c
+ * locks.c
  *	  Whom a session blocks, and with what.
  *
- * Owns a private picture of who waits for whom, taken by impact_survey() and
+ * Owns a private picture of who waits for whom, taken by locks_survey() and
  * good until the next one.  One walk over the process array finds who waits
  * for a lock; only of those is the lock manager asked, because each question
  * takes one of its partition locks.  What the blockers hold is looked up for
@@ -18,7 +18,7 @@
 
 #include "access/transam.h"
 #include "catalog/pg_type.h"
-#include "impact.h"
+#include "locks.h"
 #include "nodes/bitmapset.h"
 #include "session.h"
 #include "storage/lmgr.h"
@@ -86,20 +86,22 @@ new_blockers(void)
  * pg_stat_activity does: each is one word, and a moment's error is allowed.
  */
 int
-impact_survey(void)
+locks_survey(void)
 {
 	MemoryContext oldcontext;
 	PROC_HDR   *procs = ProcGlobal;
 
 	if (survey_context == NULL)
-		survey_context = AllocSetContextCreate(TopMemoryContext, "leakwatch impact",
+		survey_context = AllocSetContextCreate(TopMemoryContext, "leakwatch locks",
 											   ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(survey_context);
-	oldcontext = MemoryContextSwitchTo(survey_context);
+
+	/* nothing may point into the context once it is reset, even for a moment */
 	waiters = NULL;
 	nwaiters = 0;
 	blockers = NULL;
 	locks_known = false;
+	MemoryContextReset(survey_context);
+	oldcontext = MemoryContextSwitchTo(survey_context);
 
 	for (uint32 i = 0; i < procs->allProcCount; i++)
 	{
@@ -172,12 +174,12 @@ count_blocked(int pid)
 
 /* How many wait for a session, directly or through others, by the last survey. */
 int
-impact_blocked(const Session *session)
+locks_blocked(const Session *session)
 {
 	MemoryContext oldcontext;
 	int			count;
 
-	if (nwaiters == 0)
+	if (blockers == NULL)
 		return 0;
 	oldcontext = MemoryContextSwitchTo(survey_context);
 	count = count_blocked(session->pid);
@@ -248,7 +250,7 @@ find_locks(void)
 static const Blocker *
 find_blocker(const Session *session)
 {
-	if (nwaiters == 0 || hash_search(blockers, &session->pid, HASH_FIND, NULL) == NULL)
+	if (blockers == NULL || hash_search(blockers, &session->pid, HASH_FIND, NULL) == NULL)
 		return NULL;
 	if (!locks_known)
 	{
@@ -265,7 +267,7 @@ find_blocker(const Session *session)
  * false when none is known.
  */
 bool
-impact_strongest_lock(const Session *session, HeldLock *lock)
+locks_strongest(const Session *session, HeldLock *lock)
 {
 	const Blocker *blocker = find_blocker(session);
 
@@ -281,7 +283,7 @@ impact_strongest_lock(const Session *session, HeldLock *lock)
  * locks at a price that is paid only for those that others wait for.
  */
 uint32
-impact_holdings(const Session *session)
+locks_holdings(const Session *session)
 {
 	volatile PGPROC *proc = compat_slot_proc(session->slot);
 	const Blocker *blocker = find_blocker(session);
@@ -299,7 +301,7 @@ impact_holdings(const Session *session)
 }
 
 const char *
-impact_holding_name(Holding holding)
+locks_holding_name(Holding holding)
 {
 	switch (holding)
 	{
@@ -318,7 +320,7 @@ impact_holding_name(Holding holding)
  * this name if it is given.
  */
 void
-impact_describe_lock(StringInfo out, const HeldLock *lock, const char *relation)
+locks_describe(StringInfo out, const HeldLock *lock, const char *relation)
 {
 	appendStringInfo(out, "%s on ", GetLockmodeName(DEFAULT_LOCKMETHOD, lock->mode));
 	if (relation != NULL)

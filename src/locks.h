@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * impact.h
+ * locks.h
  *	  Whom a session blocks, and with what.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef LEAKWATCH_IMPACT_H
-#define LEAKWATCH_IMPACT_H
+#ifndef LEAKWATCH_LOCKS_H
+#define LEAKWATCH_LOCKS_H
 
 #include "lib/stringinfo.h"
 #include "policy.h"
@@ -28,11 +28,11 @@ typedef struct HeldLock
 	LOCKTAG		tag;
 } HeldLock;
 
-extern int	impact_survey(void);
-extern int	impact_blocked(const Session *session);
-extern uint32 impact_holdings(const Session *session);
-extern bool impact_strongest_lock(const Session *session, HeldLock *lock);
-extern const char *impact_holding_name(Holding holding);
-extern void impact_describe_lock(StringInfo out, const HeldLock *lock, const char *relation);
+extern int	locks_survey(void);
+extern int	locks_blocked(const Session *session);
+extern uint32 locks_holdings(const Session *session);
+extern bool locks_strongest(const Session *session, HeldLock *lock);
+extern const char *locks_holding_name(Holding holding);
+extern void locks_describe(StringInfo out, const HeldLock *lock, const char *relation);
 
-#endif							/* LEAKWATCH_IMPACT_H */
+#endif							/* LEAKWATCH_LOCKS_H */

@@ -1,0 +1,372 @@
+/*-------------------------------------------------------------------------
+ *
+ * follow.c
+ *	  Open incidents go on and end.
+ *
+ * Owns the seats, private to the watcher: whom it knew in each slot, and which
+ * incidents of theirs are open.  The incidents themselves are in shared
+ * memory and survive the watcher, whose successor adopts them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "access/transam.h"
+#include "agenda.h"
+#include "control.h"
+#include "follow.h"
+#include "guc.h"
+#include "harm.h"
+#include "kind.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+#include "utils/pidfile.h"
+
+/* The postmaster's, in the data directory, where every process is. */
+#define DIRECTORY_LOCK_FILE	"postmaster.pid"
+
+static Seat *seats = NULL;
+
+/* incident_attach() hands us what our predecessor left open. */
+static void
+adopt(int index, const Incident *incident)
+{
+	Seat	   *seat = &seats[incident->session.slot];
+
+	/* all open incidents of a slot are of one session */
+	seat->session = incident->session;
+	seat->incident[incident->kind] = index;
+	seat->signalled |= incident->action == ACTION_TERMINATED;
+}
+
+/* Called once when a watcher starts. */
+void
+follow_init(void)
+{
+	seats = MemoryContextAllocZero(TopMemoryContext, mul_size(sizeof(Seat), MaxBackends));
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		for (int kind = 0; kind < NUM_KINDS; kind++)
+			seats[slot].incident[kind] = -1;
+	}
+	incident_attach(adopt);
+}
+
+Seat *
+follow_seat(int slot)
+{
+	return &seats[slot];
+}
+
+bool
+follow_has_incidents(const Seat *seat)
+{
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		if (seat->incident[kind] >= 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---------- closing ---------- */
+
+/* Note the horizon that is held now, and what the one before came to. */
+static void
+set_horizon(Incident *incident, TransactionId horizon)
+{
+	if (TransactionIdIsNormal(incident->horizon))
+		incident->xmin_age_peak = incident_xmin_age(incident, horizon_next_xid());
+	incident->horizon = horizon;
+}
+
+/*
+ * The trail of a session whose incident ends: it may have gone on in its
+ * transaction since that opened, and COMMIT or ROLLBACK be the last of it.
+ * NULL when it has none.
+ */
+static Trail *
+last_trail(int index, const Incident *incident)
+{
+	const Trail *known = incident_trail(index);
+	TimestampTz transaction = 0;
+	Trail	   *trail;
+
+	if (!guc_capture_query || guc_trail_length == 0)
+		return NULL;
+	if (incident->kind != KIND_SESSION)
+	{
+		transaction = incident->session.since[SINCE_TRANSACTION];
+		if (transaction == 0 && known->total > 0)
+			transaction = known->transaction;
+		if (transaction == 0)
+			return NULL;
+	}
+	trail = palloc(trail_size());
+	if (trail_read(&incident->session, transaction, trail))
+		return trail;
+	pfree(trail);
+	return NULL;
+}
+
+static void
+close_incident(Seat *seat, LeakKind kind, Outcome outcome, TimestampTz ended_at,
+			   const char *detail)
+{
+	int			index = seat->incident[kind];
+	Trail	   *trail = last_trail(index, incident_peek(index));
+	Incident   *incident;
+	TimestampTz last_scan;
+	int64		duration;
+
+	control_last_scan(&last_scan, &duration);
+
+	incident = incident_edit(index);
+	if (trail != NULL)
+		memcpy(incident_trail(index), trail, trail_size());
+	set_horizon(incident, InvalidTransactionId);
+	incident->outcome = outcome;
+	incident->ended_at = ended_at;
+	incident->last_seen_at = last_scan;
+	if (detail != NULL)
+		strlcpy(incident->outcome_detail, detail, INCIDENT_DETAIL_SIZE);
+	incident_edited(index, true);
+
+	if (trail != NULL)
+		pfree(trail);
+	seat->incident[kind] = -1;
+	/* with a detail it was not the session that did it */
+	if (outcome == OUTCOME_FINISHED && detail == NULL)
+		control_count(COUNT_FINISHED, 1);
+}
+
+/*
+ * Is the server being shut down?  The postmaster says so in its lock file
+ * before it signals anybody, and nowhere else.  Asked once in a scan.
+ */
+static bool
+server_is_stopping(const Moment *moment)
+{
+	static int64 asked_at = 0;
+	static bool stopping = false;
+	FILE	   *file;
+	char		line[MAXPGPATH];
+
+	if (asked_at == moment->monotonic)
+		return stopping;
+	asked_at = moment->monotonic;
+	stopping = false;
+	file = AllocateFile(DIRECTORY_LOCK_FILE, "r");
+	if (file == NULL)
+		return false;
+	for (int i = 1; fgets(line, sizeof(line), file) != NULL; i++)
+	{
+		if (i == LOCK_FILE_LINE_PM_STATUS)
+			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+	}
+	FreeFile(file);
+	return stopping;
+}
+
+/*
+ * How a session that is gone has ended.  Writes what there is to say beyond
+ * the outcome into detail, or an empty string.
+ */
+static Outcome
+outcome_of(const Seat *seat, const SlotEnd *end, const Moment *moment,
+		   char *detail, Size size)
+{
+	const char *words;
+	bool		stopping = end->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN &&
+		!seat->signalled && server_is_stopping(moment);
+	Outcome		outcome = outcome_of_end(end->sqlerrcode, seat->signalled, stopping, &words);
+
+	if (words == NULL && outcome == OUTCOME_DISCONNECTED && end->sqlerrcode != 0)
+		snprintf(detail, size, "FATAL, SQLSTATE %s", unpack_sql_state(end->sqlerrcode));
+	else
+		strlcpy(detail, words != NULL ? words : "", size);
+	return outcome;
+}
+
+/* The session of this seat is gone: close its incidents and free the seat. */
+void
+follow_end(Seat *seat, const Moment *moment)
+{
+	const Session *session = &seat->session;
+
+	if (follow_has_incidents(seat))
+	{
+		char		detail[INCIDENT_DETAIL_SIZE];
+		SlotEnd		end;
+		Outcome		outcome;
+
+		if (!slot_end(session, &end))
+			memset(&end, 0, sizeof(end));
+		outcome = outcome_of(seat, &end, moment, detail, sizeof(detail));
+
+		for (int kind = 0; kind < NUM_KINDS; kind++)
+		{
+			SessionClock clock = kind_info(kind)->clock;
+
+			if (seat->incident[kind] < 0)
+				continue;
+
+			/* what a scan would have seen, had one come before the end */
+			if (!seat->signalled && clock != SINCE_BACKEND &&
+				end.went_on_at > session->since[clock])
+				close_incident(seat, kind, OUTCOME_FINISHED, end.went_on_at, NULL);
+			else
+				/* what we terminated says already which limit did it */
+				close_incident(seat, kind, outcome, moment->now,
+							   detail[0] != '\0' ? detail : NULL);
+		}
+		slot_unwatch(session->slot);
+	}
+	seat->session.pid = 0;
+	seat->roomless = 0;
+	seat->signalled = false;
+}
+
+/* ---------- going on ---------- */
+
+/*
+ * Close the incident of this kind if the session is no longer so.  Returns
+ * whether that was done.
+ */
+static bool
+close_if_over(Seat *seat, LeakKind kind, const Session *session, const Verdict *verdict,
+			  const Moment *moment)
+{
+	const Incident *incident = incident_peek(seat->incident[kind]);
+
+	/* a signal on its way ends it, whatever the session does until then */
+	if (seat->signalled)
+		return false;
+
+	if (incident->since != session->since[kind_info(kind)->clock] ||
+		!(verdict_applies(session) & KIND_BIT(kind)))
+	{
+		/* as near as can be told: its newest change of state */
+		close_incident(seat, kind, OUTCOME_FINISHED,
+					   Min(session->since[SINCE_STATE], moment->now), NULL);
+		return true;
+	}
+	if (!(verdict->leaking & KIND_BIT(kind)))
+	{
+		close_incident(seat, kind, OUTCOME_FINISHED, moment->now,
+					   "no longer over a limit: the settings have changed");
+		return true;
+	}
+	return false;
+}
+
+/* Keep an incident that goes on up to date. */
+static void
+update_incident(int index, const Session *session, const Policy *policy,
+				TransactionId horizon)
+{
+	const Incident *incident = incident_peek(index);
+	LeakKind	kind = incident->kind;
+	int64		gained = session->gained[kind_info(kind)->clock];
+	Incident   *edit;
+
+	if (incident->session.state != session->state || incident->horizon != horizon ||
+		incident->gained != gained)
+	{
+		edit = incident_edit(index);
+		edit->session.state = session->state;
+		if (edit->horizon != horizon)
+			set_horizon(edit, horizon);
+		edit->gained = gained;
+		incident_edited(index, false);
+	}
+
+	if (!guc_capture_query &&
+		(incident->text.query[0] != '\0' || incident_trail(index)->total > 0))
+	{
+		incident_edit(index)->text.query[0] = '\0';
+		incident_trail(index)->total = 0;
+		incident_edited(index, true);
+	}
+
+	/* what has been decided keeps the limit that it was decided by */
+	if (incident->action < ACTION_WOULD_TERMINATE &&
+		(incident->warn_limit != policy->value[POLICY_WARN(kind)] ||
+		 incident->terminate_limit != policy->value[POLICY_TERMINATE(kind)]))
+	{
+		edit = incident_edit(index);
+		edit->warn_limit = policy->value[POLICY_WARN(kind)];
+		edit->terminate_limit = policy->value[POLICY_TERMINATE(kind)];
+		incident_edited(index, true);
+	}
+}
+
+/*
+ * A session with open incidents has been judged: close those that are no
+ * longer so, and keep the rest up to date.
+ */
+void
+follow_session(Seat *seat, const Session *session, const Judgement *judgement,
+			   const Moment *moment)
+{
+	TransactionId horizon = horizon_of(session);
+
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		if (seat->incident[kind] >= 0 &&
+			!close_if_over(seat, kind, session, &judgement->verdict, moment))
+			update_incident(seat->incident[kind], session, &judgement->policy, horizon);
+	}
+	if (!follow_has_incidents(seat))
+		slot_unwatch(session->slot);
+}
+
+/* ---------- harm ---------- */
+
+/* Keep up with the harm of an incident whose session blocks this many. */
+static void
+update_harm(int index, const Session *session, int blocked)
+{
+	const Incident *incident = incident_peek(index);
+	bool		record = blocked > incident->blocked_peak;
+	Harm		harm;
+
+	if (blocked == 0 && incident->blocked_sessions == 0)
+		return;
+	harm_measure(session, &harm);
+	harm_note(incident_edit(index), &harm);
+	incident_edited(index, record);
+}
+
+/*
+ * After a survey: keep up with the harm of all open incidents while anybody
+ * waits, and once more when nobody does.
+ */
+void
+follow_harm(void)
+{
+	static bool any_blocked = true;
+
+	if (!any_blocked && !harm_anybody_waits())
+		return;
+
+	any_blocked = false;
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		Seat	   *seat = &seats[slot];
+		int			blocked;
+
+		if (!agenda_is_followed(slot))
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		blocked = locks_blocked(&seat->session);
+		any_blocked |= blocked > 0;
+		for (int kind = 0; kind < NUM_KINDS; kind++)
+		{
+			if (seat->incident[kind] >= 0)
+				update_harm(seat->incident[kind], &seat->session, blocked);
+		}
+	}
+}

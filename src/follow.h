@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * follow.h
+ *	  Open incidents go on and end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_FOLLOW_H
+#define LEAKWATCH_FOLLOW_H
+
+#include "clock.h"
+#include "incident.h"
+#include "judge.h"
+
+/* What the watcher knew of a slot when it last looked. */
+typedef struct Seat
+{
+	Session		session;		/* pid 0: nobody was there */
+	int			incident[NUM_KINDS];	/* index of the open one, or -1 */
+	uint32		roomless;		/* kinds reported that there was no room for */
+	bool		signalled;		/* we have told it to end */
+} Seat;
+
+extern void follow_init(void);
+extern Seat *follow_seat(int slot);
+extern bool follow_has_incidents(const Seat *seat);
+extern void follow_session(Seat *seat, const Session *session, const Judgement *judgement,
+						   const Moment *moment);
+extern void follow_end(Seat *seat, const Moment *moment);
+extern void follow_harm(void);
+
+#endif							/* LEAKWATCH_FOLLOW_H */

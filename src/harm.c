@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * harm.c
+ *	  What harm leaked sessions do, and when to look for it.
+ *
+ * Owns the pace of the surveys, private to the watcher: locks.c and horizon.c
+ * hold the pictures.  Harm is surveyed when there is something to decide or to
+ * say, and otherwise, while incidents are open, at most once in a second; less
+ * often on a large server, so as not to look at more processes than SURVEY_PACE
+ * in a second.  While more wait for locks than are asked for in a moment, it
+ * is done for at most one part in SURVEY_REST of the time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "harm.h"
+#include "utils/timestamp.h"
+
+#define SURVEY_INTERVAL	USECS_PER_SEC
+#define SURVEY_PACE		500
+#define SURVEY_REST		20
+#define FEW_WAITERS		50
+
+static int64 surveyed_at = 0;	/* monotonic us */
+static int64 survey_cost = 0;	/* us; 0: too little to count */
+static int	waiting = 0;		/* for a lock, as of then */
+
+/* For how long an earlier survey is good, in us. */
+static int64
+good_for(SurveyFor purpose)
+{
+	switch (purpose)
+	{
+		case SURVEY_TO_DECIDE:
+			return 0;
+		case SURVEY_TO_SHOW:
+			return SURVEY_INTERVAL;
+		case SURVEY_TO_FOLLOW:
+			return Max(SURVEY_INTERVAL,
+					   ProcGlobal->allProcCount * USECS_PER_SEC / SURVEY_PACE);
+	}
+	return 0;
+}
+
+/*
+ * Take a new survey if the last is too old for this purpose, and not too
+ * recent for what it cost.  Returns whether the picture is of this moment.
+ */
+bool
+harm_survey(const Moment *moment, SurveyFor purpose)
+{
+	int64		began;
+
+	if (harm_is_surveyed(moment))
+		return true;
+	if (moment->monotonic - surveyed_at < Max(good_for(purpose), survey_cost * SURVEY_REST))
+		return false;
+
+	/* time alone would blame a survey of nothing for a busy machine */
+	began = clock_monotonic();
+	waiting = locks_survey();
+	if (waiting > 0 || purpose == SURVEY_TO_DECIDE)
+		horizon_survey();
+	survey_cost = waiting > FEW_WAITERS ? clock_monotonic() - began : 0;
+	surveyed_at = moment->monotonic;
+	return true;
+}
+
+/* Is the last survey of this moment? */
+bool
+harm_is_surveyed(const Moment *moment)
+{
+	return surveyed_at == moment->monotonic;
+}
+
+/* Did anybody wait for a lock in the last survey? */
+bool
+harm_anybody_waits(void)
+{
+	return waiting > 0;
+}
+
+/* Allocates, and so is called before the incident is edited. */
+void
+harm_measure(const Session *session, Harm *harm)
+{
+	harm->blocked = locks_blocked(session);
+	if (!locks_strongest(session, &harm->lock))
+		harm->lock.mode = NoLock;
+	harm->holdings = locks_holdings(session);
+	harm->alone = horizon_alone(session);
+}
+
+/* Note harm in an incident that is being edited. */
+void
+harm_note(Incident *incident, const Harm *harm)
+{
+	incident->blocked_sessions = harm->blocked;
+	incident->blocked_peak = Max(incident->blocked_peak, harm->blocked);
+	if (harm->lock.mode != NoLock)
+		incident->lock = harm->lock;
+	incident->holdings |= harm->holdings;
+	incident->alone_peak = Max(incident->alone_peak, harm->alone);
+}

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * judge.c
+ *	  A session judged by the policy in force for it.
+ *
+ * The one way from a session that has been read to a verdict on it, for the
+ * watcher, the sessions view and the assertion alike.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "clock.h"
+#include "judge.h"
+
+/*
+ * Judge a session at this time, by the server's policy and what the session
+ * overrides.  Fills in what session_read() left out.  False when the session
+ * is writing its slot at this very moment; it is then better left alone.
+ */
+bool
+judge_session(Session *session, const Policy *server, TimestampTz now, Judgement *judgement)
+{
+	if (!slot_overrides(session, &judgement->overrides))
+		return false;
+	slot_effective_policy(server, &judgement->overrides, &judgement->policy);
+	clock_apply(session);
+	verdict_judge(session, &judgement->policy, now, &judgement->verdict);
+	return true;
+}

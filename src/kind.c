@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * kind.c
+ *	  What is known of each kind of leak: one row a kind.
+ *
+ * Pure: nothing here calls the server.  The rows are in the order of LeakKind,
+ * which test/unit checks; verdict_applies() says which sessions a kind is of.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "kind.h"
+
+#define SETTINGS(stem) \
+	.warn_setting = "leakwatch." stem "_warn", \
+	.terminate_setting = "leakwatch." stem "_terminate"
+
+#define MINUTE_MS	(60 * 1000)
+
+static const KindInfo kinds[] =
+{
+	{
+		.kind = KIND_IDLE_IN_TRANSACTION,
+		.name = "idle_in_transaction",
+		.phrase = "idle in transaction",
+		.hint = "Commit or roll back on every path through the code, and before waiting for anything other than the database.",
+		.sqlerrcode = ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+		.clock = SINCE_STATE,
+		SETTINGS("idle_in_transaction"),
+		.warn_boot = MINUTE_MS,
+		.warn_text = "Reports a session that has been idle in a transaction for this long.",
+		.terminate_text = "Terminates a session that has been idle in a transaction for this long.",
+	},
+	{
+		.kind = KIND_ABORTED_TRANSACTION,
+		.name = "aborted_transaction",
+		.phrase = "idle in an aborted transaction",
+		.hint = "A statement failed and the transaction was not rolled back: send ROLLBACK on every error path.",
+		.sqlerrcode = ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+		.clock = SINCE_STATE,
+		SETTINGS("aborted_transaction"),
+		.warn_boot = MINUTE_MS,
+		.warn_text = "Reports a session that has been idle in an aborted transaction for this long.",
+		.terminate_text = "Terminates a session that has been idle in an aborted transaction for this long.",
+	},
+	{
+		.kind = KIND_TRANSACTION,
+		.name = "transaction",
+		.phrase = "in a transaction",
+		.hint = "Split the work into shorter transactions: as long as this one is open, VACUUM cannot remove rows that it may still see.",
+		.sqlerrcode = COMPAT_ERRCODE_TRANSACTION_TIMEOUT,
+		.clock = SINCE_TRANSACTION,
+		.shadowed_by = KIND_BIT(KIND_IDLE_IN_TRANSACTION) | KIND_BIT(KIND_ABORTED_TRANSACTION),
+		SETTINGS("transaction"),
+		.warn_boot = 30 * MINUTE_MS,
+		.warn_text = "Reports a session whose transaction has been open for this long, whatever it does.",
+		.terminate_text = "Terminates a session whose transaction has been open for this long.",
+	},
+	{
+		.kind = KIND_IDLE_SESSION,
+		.name = "idle_session",
+		.phrase = "idle",
+		.hint = "The connection is held and not used: close it or return it to its pool, or let the pool keep fewer idle connections.",
+		.sqlerrcode = ERRCODE_IDLE_SESSION_TIMEOUT,
+		.clock = SINCE_STATE,
+		SETTINGS("idle_session"),
+		.warn_text = "Reports a session that has been idle outside a transaction for this long.",
+		.terminate_text = "Terminates a session that has been idle outside a transaction for this long.",
+	},
+	{
+		.kind = KIND_SESSION,
+		.name = "session",
+		.phrase = "connected",
+		.hint = "Let the connection pool replace its connections after a maximum lifetime.",
+		.sqlerrcode = ERRCODE_IDLE_SESSION_TIMEOUT,
+		.clock = SINCE_BACKEND,
+		.shadowed_by = KIND_BIT(KIND_IDLE_SESSION),
+		SETTINGS("session"),
+		.warn_text = "Reports a session that has been connected for this long.",
+		.terminate_text = "Terminates a session that has been connected for this long.",
+	},
+};
+
+StaticAssertDecl(lengthof(kinds) == NUM_KINDS, "a kind has no row, or more than one");
+
+const KindInfo *
+kind_info(LeakKind kind)
+{
+	return &kinds[kind];
+}
+
+const char *
+kind_setting(int limit_index)
+{
+	const KindInfo *info = kind_info(POLICY_KIND(limit_index));
+
+	return POLICY_TERMINATES(limit_index) ? info->terminate_setting : info->warn_setting;
+}

@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * terminate.c
+ *	  From the facts about a session to its end.
+ *
+ * Gathers what the rules of enforce.c ask, keeps the brake, and does what was
+ * decided.
+ *
+ * Owns the "leakwatch brake" segment, which only the watcher reads and
+ * writes; it is shared so that a new watcher does not start with a new
+ * allowance.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include <signal.h>
+
+#include "guc.h"
+#include "protection.h"
+#include "slot.h"
+#include "storage/shmem.h"
+#include "terminate.h"
+#include "utils/timestamp.h"
+
+typedef struct Brake
+{
+	int64		since;			/* monotonic us; start of the running minute */
+	int			count;			/* terminations in it */
+	bool		warned;			/* in it */
+} Brake;
+
+static Brake *brake = NULL;
+
+Size
+terminate_shmem_size(void)
+{
+	return MAXALIGN(sizeof(Brake));
+}
+
+/* Called with AddinShmemInitLock held. */
+void
+terminate_shmem_init(void)
+{
+	bool		found;
+
+	brake = ShmemInitStruct("leakwatch brake", sizeof(Brake), &found);
+	if (!found)
+		memset(brake, 0, sizeof(Brake));
+}
+
+/*
+ * What the rules ask of a session, all but the brake, which is left open.
+ * Allocates in the current context.
+ */
+void
+terminate_facts(const Session *session, const SessionText *text,
+				const SessionNames *names, const Policy *policy, int blocked,
+				EnforceFacts *facts)
+{
+	facts->mode = policy->value[POLICY_MODE];
+	facts->state = session->state;
+	facts->superuser = names->superuser;
+	facts->listed_application = protection_application(text->application_name);
+	facts->listed_address = protection_address(&text->client);
+	facts->blocked = blocked;
+	facts->terminate_superusers = guc_terminate_superusers;
+	facts->terminate_active = guc_terminate_active;
+	facts->terminate_when = guc_terminate_when;
+	facts->brake_allows = true;
+}
+
+/* Is the minute over that the brake counts in? */
+static bool
+minute_is_over(int64 monotonic)
+{
+	return brake->since == 0 || monotonic - brake->since >= USECS_PER_MINUTE;
+}
+
+/*
+ * May one more session be terminated?  A minute starts with the first
+ * termination in it.
+ */
+bool
+terminate_brake_allows(int64 monotonic)
+{
+	return guc_max_terminations_per_minute == 0 || minute_is_over(monotonic) ||
+		brake->count < guc_max_terminations_per_minute;
+}
+
+static void
+count_termination(int64 monotonic)
+{
+	if (minute_is_over(monotonic))
+	{
+		brake->since = monotonic;
+		brake->count = 0;
+		brake->warned = false;
+	}
+	brake->count++;
+}
+
+/* The brake has held a termination back: say so once a minute. */
+void
+terminate_brake_held(void)
+{
+	if (brake->warned)
+		return;
+	brake->warned = true;
+	ereport(guc_log_level,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("leakwatch terminates no more sessions in this minute"),
+			 errdetail_plural("%d session has been terminated in it, and more are over their limits.",
+							  "%d sessions have been terminated in it, and more are over their limits.",
+							  brake->count, brake->count),
+			 errhint("If the limits are as intended, raise leakwatch.max_terminations_per_minute.")));
+}
+
+/*
+ * Terminate a session if it still is exactly what was judged.  Nothing here
+ * waits.  As pg_terminate_backend does, this signals the process group; on
+ * failure errno tells why.
+ */
+TerminateResult
+terminate_session(const Session *session, const Excess *excess, int64 monotonic)
+{
+	Session		now;
+	TerminateResult result;
+
+	/* tell it why first: once the signal is sent it is too late */
+	slot_set_reason(session->slot, session->since[SINCE_BACKEND], excess);
+
+	if (!session_read(session->slot, &now) || !session_is_same(session, &now))
+		result = TERMINATE_SPARED;
+#ifdef HAVE_SETSID
+	else if (kill(-session->pid, SIGTERM) == 0)
+#else
+	else if (kill(session->pid, SIGTERM) == 0)
+#endif
+	{
+		count_termination(monotonic);
+		return TERMINATE_SIGNALLED;
+	}
+	else
+		result = errno == ESRCH ? TERMINATE_SPARED : TERMINATE_FAILED;
+
+	slot_set_reason(session->slot, 0, NULL);
+	return result;
+}

@@ -1,0 +1,535 @@
+/*-------------------------------------------------------------------------
+ *
+ * worklist.c
+ *	  What a scan has to do, and doing it.
+ *
+ * Sessions of which something is to be opened, repeated or decided are put on
+ * the worklist while the scan walks.  They are acted on after the walk: names
+ * and texts read, incidents opened, sessions terminated.  Only after all that
+ * the messages are written, because the log may be slow.
+ *
+ * Owns the worklist, in the memory of the scan.  A session on it counts as not
+ * looked at until it has been acted on, so that an error in between loses
+ * nothing: the next scan finds it again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "control.h"
+#include "guc.h"
+#include "harm.h"
+#include "kind.h"
+#include "names.h"
+#include "report.h"
+#include "terminate.h"
+#include "utils/timestamp.h"
+#include "words.h"
+#include "worklist.h"
+
+/* After so many reminders an incident is not repeated any more. */
+#define MAX_REMINDERS	20
+
+/* A session that this scan has something to do about. */
+typedef struct Work
+{
+	Seat	   *seat;
+	Policy		policy;
+	Verdict		verdict;
+	Look		look;			/* as it is once this has been acted on */
+	uint32		opens;			/* kinds */
+	uint32		reminds;		/* kinds */
+
+	/* filled in while acting */
+	SessionText text;
+	SessionNames names;
+	Trail	   *trail;			/* NULL: that of the incident */
+	Incident   *stray;			/* stands in for one there was no room for */
+	uint32		opened;			/* kinds to be reported */
+	Message		decided;
+	int			decided_on;		/* index of the incident, or -1 */
+	Excess		excess;			/* of the terminate limit, if decided */
+} Work;
+
+static List *worklist = NIL;
+
+void
+worklist_clear(void)
+{
+	worklist = NIL;
+}
+
+bool
+worklist_is_empty(void)
+{
+	return worklist == NIL;
+}
+
+/* ---------- what there is to do ---------- */
+
+/* When an incident is to be warned about again. */
+static TimestampTz
+remind_at(const Incident *incident)
+{
+	if (guc_log_repeat == 0 || incident->action == ACTION_TERMINATED ||
+		incident->reminders >= MAX_REMINDERS)
+		return DT_NOEND;
+	return incident->warned_at +
+		((int64) guc_log_repeat << incident->reminders) * USECS_PER_SEC;
+}
+
+/*
+ * The incident that a decision by this kind's terminate limit is noted on:
+ * that of the kind, or the more specific one that stands for it.  -1: none.
+ */
+static int
+decision_incident(const Seat *seat, LeakKind kind)
+{
+	if (seat->incident[kind] >= 0)
+		return seat->incident[kind];
+	for (int other = 0; other < NUM_KINDS; other++)
+	{
+		if ((kind_info(kind)->shadowed_by & KIND_BIT(other)) && seat->incident[other] >= 0)
+			return seat->incident[other];
+	}
+	return -1;
+}
+
+/* Is there still something to decide about terminating this session? */
+static bool
+needs_decision(const Seat *seat, const Judgement *judgement)
+{
+	const Verdict *verdict = &judgement->verdict;
+	int			index;
+
+	if (verdict->terminate == 0 || seat->signalled)
+		return false;
+	index = decision_incident(seat, verdict_first_kind(verdict->terminate));
+	return index < 0 || judgement->policy.value[POLICY_MODE] == MODE_ENFORCE ||
+		incident_peek(index)->action < ACTION_WOULD_TERMINATE;
+}
+
+/*
+ * Which kinds have an open incident; of those, in *reminds which are to be
+ * warned about again.  What is to be reminded of later brings the look forward.
+ */
+static uint32
+open_kinds(const Seat *seat, TimestampTz now, uint32 *reminds, Look *look)
+{
+	uint32		open = 0;
+
+	*reminds = 0;
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		TimestampTz remind;
+
+		if (seat->incident[kind] < 0)
+			continue;
+		open |= KIND_BIT(kind);
+		remind = remind_at(incident_peek(seat->incident[kind]));
+		if (remind <= now)
+			*reminds |= KIND_BIT(kind);
+		else
+			look->due = Min(look->due, remind);
+	}
+	return open;
+}
+
+/*
+ * A session has been judged, and its incidents followed: put it on the
+ * worklist if there is something to do about it, and then let the look at it
+ * count only once that has been done.
+ */
+void
+worklist_add(Seat *seat, const Judgement *judgement, Look *look, const Moment *moment)
+{
+	uint32		reminds;
+	uint32		present = open_kinds(seat, moment->now, &reminds, look);
+	uint32		opens;
+	bool		decide = needs_decision(seat, judgement);
+	Work	   *work;
+
+	if (seat->roomless != 0 && !incident_has_room())
+		present |= seat->roomless;
+	opens = verdict_opens(judgement->verdict.leaking, present);
+
+	/*
+	 * What is still to be decided or recorded is visited in every scan, and
+	 * what changes without a trace in the status entry: the horizon of a
+	 * session that is running a statement.
+	 */
+	if (decide || seat->roomless != 0 ||
+		(seat->session.state == SESSION_ACTIVE && present != 0))
+		look->version = AGENDA_NO_VERSION;
+
+	if (opens == 0 && reminds == 0 && !decide)
+		return;
+
+	work = palloc0(sizeof(Work));
+	work->seat = seat;
+	work->policy = judgement->policy;
+	work->verdict = judgement->verdict;
+	work->look = *look;
+	work->opens = opens;
+	work->reminds = reminds;
+	work->decided = MESSAGE_NONE;
+	work->decided_on = -1;
+	worklist = lappend(worklist, work);
+	look->version = AGENDA_NO_VERSION;
+}
+
+/* ---------- opening incidents ---------- */
+
+/* An incident of this kind, as it is when it is found. */
+static Incident *
+new_incident(const Work *work, LeakKind kind, TimestampTz now)
+{
+	const Session *session = &work->seat->session;
+	SessionClock clock = kind_info(kind)->clock;
+	Incident   *incident = palloc0(sizeof(Incident));
+	Harm		harm;
+
+	incident->kind = kind;
+	incident->since = session->since[clock];
+	incident->session = *session;
+	incident->names = work->names;
+	incident->text = work->text;
+	if (!guc_capture_query)
+		incident->text.query[0] = '\0';
+	incident->gained = session->gained[clock];
+	incident->detected_at = now;
+	incident->last_seen_at = now;
+	incident->warned_at = now;
+	incident->warn_limit = work->policy.value[POLICY_WARN(kind)];
+	incident->terminate_limit = work->policy.value[POLICY_TERMINATE(kind)];
+	incident->action = ACTION_WARNED;
+	harm_measure(session, &harm);
+	harm_note(incident, &harm);
+	incident->horizon = horizon_of(session);
+	incident->xmin_age_peak = -1;
+	incident->outcome = OUTCOME_OPEN;
+	return incident;
+}
+
+/* Open an incident of this kind, or keep it as a stray if there is no room. */
+static void
+open_incident(Work *work, LeakKind kind, TimestampTz now)
+{
+	Seat	   *seat = work->seat;
+	Incident   *incident = new_incident(work, kind, now);
+	bool		reported = (seat->roomless & KIND_BIT(kind)) != 0;
+	int			index = incident_open(incident, work->trail);
+
+	seat->incident[kind] = index;
+	if (index < 0)
+		seat->roomless |= KIND_BIT(kind);
+	else
+		seat->roomless &= ~KIND_BIT(kind);
+
+	if (!reported)
+	{
+		/* the session may tell its client, of what is said most precisely */
+		if (work->opened == 0)
+		{
+			Excess		excess = incident_excess(incident, now);
+
+			slot_set_report(seat->session.slot, seat->session.since[SINCE_BACKEND], &excess);
+		}
+		work->opened |= KIND_BIT(kind);
+		control_count(COUNT_REPORTED, 1);
+		if (index < 0)
+			control_count(COUNT_DROPPED, 1);
+	}
+
+	if (index < 0)
+	{
+		work->stray = incident;
+		work->look.version = AGENDA_NO_VERSION;
+		return;
+	}
+	work->look.due = Min(work->look.due, remind_at(incident));
+	pfree(incident);
+}
+
+/* ---------- terminating ---------- */
+
+/* Count each rule that holds a termination back, once for each incident. */
+static void
+note_held(int index, uint32 held)
+{
+	static const Counter counter[NUM_RULES] = {
+		[RULE_SUPERUSER] = COUNT_HELD_SUPERUSER,
+		[RULE_ACTIVE] = COUNT_HELD_ACTIVE,
+		[RULE_APPLICATION] = COUNT_HELD_APPLICATION,
+		[RULE_ADDRESS] = COUNT_HELD_ADDRESS,
+		[RULE_NOT_BLOCKING] = COUNT_HELD_NOT_BLOCKING,
+		[RULE_BRAKE] = COUNT_HELD_BRAKE,
+	};
+	uint32		fresh;
+
+	if (index < 0)
+		return;
+	fresh = held & ~incident_peek(index)->held;
+	if (fresh == 0)
+		return;
+	incident_edit(index)->held |= fresh;
+	incident_edited(index, false);
+	for (int rule = 0; rule < NUM_RULES; rule++)
+	{
+		if (fresh & RULE_BIT(rule))
+			control_count(counter[rule], 1);
+	}
+}
+
+/* Note in an incident that it led to this. */
+static void
+note_decision(int index, IncidentAction action, const Excess *excess)
+{
+	Incident   *incident;
+
+	if (index < 0)
+		return;
+	incident = incident_edit(index);
+	incident->action = action;
+	incident->terminate_limit = excess->limit;
+	if (action == ACTION_TERMINATED)
+		words_limit(excess, incident->outcome_detail, INCIDENT_DETAIL_SIZE);
+	incident_edited(index, true);
+}
+
+/* What the rules say about this session now. */
+static Decision
+decide(const Work *work, const Moment *moment)
+{
+	const Session *session = &work->seat->session;
+	int			blocked = -1;
+	EnforceFacts facts;
+
+	/* an old picture decides nothing */
+	if (guc_terminate_when == TERMINATE_BLOCKING && harm_survey(moment, SURVEY_TO_DECIDE))
+		blocked = locks_blocked(session);
+	terminate_facts(session, &work->text, &work->names, &work->policy, blocked, &facts);
+	facts.brake_allows = terminate_brake_allows(moment->monotonic);
+	return enforce_decide(&facts);
+}
+
+/* Announce that a session would be terminated, once. */
+static void
+announce(Work *work)
+{
+	int			index = work->decided_on;
+
+	/* without a record there is no telling whether it has been said */
+	if (index < 0 || incident_peek(index)->action >= ACTION_WOULD_TERMINATE)
+		return;
+	note_decision(index, ACTION_WOULD_TERMINATE, &work->excess);
+	work->decided = MESSAGE_WOULD_TERMINATE;
+	control_count(COUNT_ANNOUNCED, 1);
+}
+
+static void
+terminate(Work *work, const Moment *moment)
+{
+	Seat	   *seat = work->seat;
+
+	switch (terminate_session(&seat->session, &work->excess, moment->monotonic))
+	{
+		case TERMINATE_SIGNALLED:
+			seat->signalled = true;
+			note_decision(work->decided_on, ACTION_TERMINATED, &work->excess);
+			work->decided = MESSAGE_TERMINATED;
+			control_count(COUNT_TERMINATED, 1);
+			break;
+		case TERMINATE_SPARED:
+			control_count(COUNT_TERMINATE_SPARED, 1);
+			break;
+		case TERMINATE_FAILED:
+			ereport(LOG,
+					(errcode(ERRCODE_SYSTEM_ERROR),
+					 errmsg("could not send signal to process %d: %m", seat->session.pid)));
+			control_count(COUNT_TERMINATE_FAILED, 1);
+			break;
+	}
+}
+
+/* A session is over a terminate limit: decide and act. */
+static void
+decide_termination(Work *work, const Moment *moment)
+{
+	Seat	   *seat = work->seat;
+	LeakKind	kind = verdict_first_kind(work->verdict.terminate);
+	Decision	decision;
+
+	work->decided_on = decision_incident(seat, kind);
+	/* one that there is no room for is told of all the same */
+	if (work->decided_on < 0 && work->stray == NULL)
+		work->stray = new_incident(work, kind, moment->now);
+	work->excess = verdict_terminate_excess(&seat->session, &work->policy, kind, moment->now);
+
+	decision = decide(work, moment);
+	note_held(work->decided_on, decision.held);
+	if (decision.held & RULE_BIT(RULE_BRAKE))
+		terminate_brake_held();
+
+	switch (decision.verb)
+	{
+		case ENFORCE_HOLD:
+			break;
+		case ENFORCE_ANNOUNCE:
+			announce(work);
+			break;
+		case ENFORCE_TERMINATE:
+			terminate(work, moment);
+			break;
+	}
+}
+
+/* ---------- acting ---------- */
+
+/* The trail of the session as it is now; an empty one if there is none. */
+static Trail *
+read_trail(const Session *session)
+{
+	Trail	   *trail = palloc0(trail_size());
+
+	if (!guc_capture_query || !trail_read(session, session->since[SINCE_TRANSACTION], trail))
+		memset(trail, 0, trail_size());
+	return trail;
+}
+
+static void
+act(Work *work, const Moment *moment)
+{
+	Seat	   *seat = work->seat;
+	Session    *session = &seat->session;
+
+	/*
+	 * Mark the slot first and then make sure that the session is still there
+	 * as it was judged: slot.c says why in this order.
+	 */
+	if (work->opens != 0)
+		slot_watch(session->slot, session->since[SINCE_BACKEND]);
+	if (!session_read_text(session, &work->text))
+	{
+		if (!follow_has_incidents(seat))
+			slot_unwatch(session->slot);
+		work->reminds = 0;
+		return;
+	}
+
+	work->trail = read_trail(session);
+	names_look_up(session, moment->monotonic, &work->names);
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		if (work->opens & KIND_BIT(kind))
+			open_incident(work, kind, moment->now);
+	}
+	if (work->verdict.terminate != 0 && !seat->signalled)
+		decide_termination(work, moment);
+
+	/* in a storm this would be half of what there is to remember */
+	if (work->opened != 0 && work->stray == NULL)
+	{
+		pfree(work->trail);
+		work->trail = NULL;
+	}
+
+	work->look.followed = follow_has_incidents(seat);
+	agenda_looked(session->slot, &work->look);
+}
+
+/* ---------- saying ---------- */
+
+static void
+remind(Seat *seat, LeakKind kind, TimestampTz now)
+{
+	int			index = seat->incident[kind];
+	Incident   *edit;
+	Harm		harm;
+	Excess		excess;
+
+	harm_measure(&seat->session, &harm);
+	edit = incident_edit(index);
+	harm_note(edit, &harm);
+	edit->reminders++;
+	edit->warned_at = now;
+	edit->last_seen_at = now;
+	incident_edited(index, true);
+	agenda_follow(seat->session.slot, remind_at(edit));
+	excess = incident_excess(edit, now);
+	report_incident(MESSAGE_REMINDER, edit, incident_trail(index), &excess);
+}
+
+static const Trail *
+trail_of(const Work *work, int index)
+{
+	return work->trail != NULL ? work->trail : incident_trail(index);
+}
+
+static void
+say(const Work *work, TimestampTz now)
+{
+	Seat	   *seat = work->seat;
+	const Incident *decided_on = work->decided_on >= 0 ?
+		incident_peek(work->decided_on) : work->stray;
+
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		int			index = seat->incident[kind];
+		const Incident *incident = NULL;
+
+		if (index >= 0)
+			incident = incident_peek(index);
+		else if (work->stray != NULL && work->stray->kind == kind)
+			incident = work->stray;
+
+		/* one message tells of both */
+		if (incident == NULL || (work->decided != MESSAGE_NONE && incident == decided_on))
+			continue;
+		if (work->opened & KIND_BIT(kind))
+		{
+			Excess		excess = incident_excess(incident, now);
+
+			report_incident(MESSAGE_OPENED, incident, trail_of(work, index), &excess);
+		}
+		else if ((work->reminds & KIND_BIT(kind)) && index >= 0)
+			remind(seat, kind, now);
+	}
+	if (work->decided != MESSAGE_NONE && decided_on != NULL)
+		report_incident(work->decided, decided_on, trail_of(work, work->decided_on),
+						&work->excess);
+}
+
+/*
+ * Do all that is on the worklist.  Returns when the first of its sessions is
+ * to be judged again, DT_NOEND for any time.
+ */
+TimestampTz
+worklist_carry_out(const Moment *moment)
+{
+	TimestampTz next = DT_NOEND;
+	ListCell   *lc;
+
+	harm_survey(moment, SURVEY_TO_DECIDE);
+	foreach(lc, worklist)
+	{
+		CHECK_FOR_INTERRUPTS();
+		act(lfirst(lc), moment);
+	}
+	names_end_look_ups();
+
+	foreach(lc, worklist)
+	{
+		const Work *work = lfirst(lc);
+		TimestampTz due;
+
+		CHECK_FOR_INTERRUPTS();
+		say(work, moment->now);
+		due = agenda_due(work->seat->session.slot);
+		if (due > moment->now)
+			next = Min(next, due);
+	}
+	return next;
+}

@@ -1,0 +1,173 @@
+/*-------------------------------------------------------------------------
+ *
+ * enforce_test.c
+ *	  Shows each rule of termination and each pair of them, without a server.
+ *
+ * Prints TAP.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "enforce.h"
+#include "tap.h"
+
+/* Nothing holds back the termination of this session. */
+static EnforceFacts
+doomed(void)
+{
+	EnforceFacts facts = {
+		.mode = MODE_ENFORCE,
+		.state = SESSION_IDLE_IN_TRANSACTION,
+		.blocked = 1,
+		.terminate_when = TERMINATE_ALWAYS,
+		.brake_allows = true,
+	};
+
+	return facts;
+}
+
+/* Have a rule hold it back. */
+static void
+apply(Rule rule, EnforceFacts *facts)
+{
+	switch (rule)
+	{
+		case RULE_SUPERUSER:
+			facts->superuser = true;
+			break;
+		case RULE_ACTIVE:
+			facts->state = SESSION_ACTIVE;
+			break;
+		case RULE_APPLICATION:
+			facts->listed_application = true;
+			break;
+		case RULE_ADDRESS:
+			facts->listed_address = true;
+			break;
+		case RULE_NOT_BLOCKING:
+			facts->terminate_when = TERMINATE_BLOCKING;
+			facts->blocked = 0;
+			break;
+		case RULE_BRAKE:
+			facts->brake_allows = false;
+			break;
+	}
+}
+
+static void
+test_no_rule(void)
+{
+	EnforceFacts facts = doomed();
+	Decision	decision = enforce_decide(&facts);
+
+	ok(decision.verb == ENFORCE_TERMINATE && decision.held == 0, "nothing holds it back");
+
+	facts.mode = MODE_OBSERVE;
+	decision = enforce_decide(&facts);
+	ok(decision.verb == ENFORCE_ANNOUNCE && decision.held == 0, "observe only announces");
+
+	facts.mode = MODE_OFF;
+	decision = enforce_decide(&facts);
+	ok(decision.verb == ENFORCE_HOLD && decision.held == 0, "off does nothing");
+
+	facts = doomed();
+	facts.terminate_when = TERMINATE_BLOCKING;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE, "who blocks is terminated under blocking");
+	facts.blocked = -1;
+	decision = enforce_decide(&facts);
+	ok(decision.verb == ENFORCE_HOLD && decision.held == 0,
+	   "while it is not known whether it blocks, nothing is done and no rule is blamed");
+	facts.mode = MODE_OBSERVE;
+	ok(enforce_decide(&facts).verb == ENFORCE_HOLD, "nor announced");
+}
+
+static void
+test_each_rule(void)
+{
+	for (int rule = 0; rule < NUM_RULES; rule++)
+	{
+		const char *name = enforce_rule_name(rule);
+
+		for (int mode = MODE_OFF; mode <= MODE_ENFORCE; mode++)
+		{
+			EnforceFacts facts = doomed();
+			Decision	decision;
+
+			apply(rule, &facts);
+			facts.mode = mode;
+			decision = enforce_decide(&facts);
+			ok(decision.verb != ENFORCE_TERMINATE, "%s: not terminated in mode %d", name, mode);
+			if (rule != RULE_BRAKE)
+				ok(decision.verb == ENFORCE_HOLD && decision.held == RULE_BIT(rule),
+				   "%s: held back by that alone in mode %d", name, mode);
+			else if (mode == MODE_ENFORCE)
+				ok(decision.verb == ENFORCE_HOLD && decision.held == RULE_BIT(rule),
+				   "brake: holds back what would be terminated");
+			else
+				ok(decision.held == 0, "brake: does not ask in mode %d", mode);
+		}
+	}
+}
+
+static void
+test_each_pair(void)
+{
+	for (int first = 0; first < NUM_RULES; first++)
+	{
+		for (int second = first + 1; second < NUM_RULES; second++)
+		{
+			EnforceFacts facts = doomed();
+			uint32		expected = RULE_BIT(first);
+			Decision	decision;
+
+			/* the brake is asked only of what nothing else holds back */
+			if (second != RULE_BRAKE)
+				expected |= RULE_BIT(second);
+			apply(first, &facts);
+			apply(second, &facts);
+			decision = enforce_decide(&facts);
+			ok(decision.verb == ENFORCE_HOLD && decision.held == expected,
+			   "%s and %s", enforce_rule_name(first), enforce_rule_name(second));
+		}
+	}
+}
+
+static void
+test_settings(void)
+{
+	EnforceFacts facts = doomed();
+
+	facts.superuser = true;
+	facts.terminate_superusers = true;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE, "terminate_superusers lifts superuser");
+	facts.listed_address = true;
+	ok(enforce_decide(&facts).held == RULE_BIT(RULE_ADDRESS), "and nothing else");
+
+	facts = doomed();
+	facts.state = SESSION_ACTIVE;
+	facts.terminate_active = true;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE, "terminate_active lifts active");
+	facts.listed_application = true;
+	ok(enforce_decide(&facts).held == RULE_BIT(RULE_APPLICATION), "and nothing else");
+
+	facts = doomed();
+	facts.state = SESSION_UNKNOWN;
+	ok(enforce_decide(&facts).held == RULE_BIT(RULE_ACTIVE),
+	   "a state that is not known counts as running a statement");
+
+	facts = doomed();
+	facts.blocked = 0;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE,
+	   "who blocks nobody is terminated all the same under always");
+}
+
+int
+main(void)
+{
+	test_no_rule();
+	test_each_rule();
+	test_each_pair();
+	test_settings();
+	return done_testing();
+}
