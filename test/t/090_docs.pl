@@ -15,7 +15,7 @@ use Test::More;
 
 my $top = abs_path("$FindBin::RealBin/../..");
 my %text = map { $_ => slurp_file("$top/$_") }
-  qw(README.md CHANGELOG.md),
+  qw(README.md CONTRIBUTING.md CHANGELOG.md),
   map { s{^\Q$top\E/}{}r } glob "$top/doc/*.md";
 my $readme = $text{'README.md'};
 
@@ -84,6 +84,7 @@ my $list = join(', ', split / /, $tested) =~ s/, (\d+)$/ and $1/r;
 like($readme, qr/for PostgreSQL $oldest to @{[ $unknown - 1 ]}\./, 'README.md says for which servers it is');
 is($meta->{prereqs}{runtime}{requires}{PostgreSQL}, "$oldest.0.0", 'and META.json from which on');
 like($readme, qr/tests run\s+on $list;/, 'README.md says on which it is tested');
+like($text{'CONTRIBUTING.md'}, qr/`\.\/scripts\/test-matrix` \| builds and tests with $list /, 'and CONTRIBUTING.md');
 
 #
 # What doc/cost.md says it costs is what was measured.
@@ -194,7 +195,7 @@ foreach my $file (sort grep { $_ ne 'CHANGELOG.md' } keys %text)
 
 	delete $here{'leakwatch.control'};
 	is_deeply([ grep { !$exists{$_} } sort keys %here ], [], "$file names nothing that is not");
-	%named = (%named, %here);
+	%named = (%named, %here) if $file ne 'CONTRIBUTING.md';
 }
 is_deeply(\%named, \%exists, 'README.md and doc/ name all that is');
 is_deeply(
