@@ -45,7 +45,10 @@ wake_watcher(int code, Datum arg)
 	control_wake(WATCHER);
 }
 
-/* This session is ending: leave word why, and tell the client what we know. */
+/*
+ * This session is ending: publish why, and if the watcher ends it, tell the
+ * client which limit it was over.
+ */
 static void
 note_end(ErrorData *edata)
 {
@@ -114,8 +117,8 @@ note_extension_created(void)
 
 /*
  * A session that was reported and went on may be gone, and another in its
- * place, before the watcher looks again: leave word.  The statement's arrival
- * is a time that is known already.
+ * place, before the watcher looks again: publish when it went on.  The arrival
+ * of the statement is a time that is known already.
  */
 static void
 note_going_on(void)

@@ -165,7 +165,7 @@ count_blocked(int pid)
 		}
 	}
 
-	/* in a circle it waits for itself, which blocks nobody else */
+	/* in a deadlock it waits for itself too, which does not count */
 	count = 0;
 	for (waiter = -1; (waiter = bms_next_member(blocked, waiter)) >= 0;)
 		count += waiters[waiter] != pid;

@@ -28,8 +28,8 @@
 typedef struct Brake
 {
 	int64		since;			/* monotonic us; start of the running minute */
-	int			count;			/* terminations in it */
-	bool		warned;			/* in it */
+	int			count;			/* terminations in that minute */
+	bool		warned;			/* the log has been told in that minute */
 } Brake;
 
 static Brake *brake = NULL;
