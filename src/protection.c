@@ -13,8 +13,9 @@
 
 #include "compat.h"
 
+#include <arpa/inet.h>
+
 #include "catalog/pg_collation.h"
-#include "common/ip.h"
 #include "libpq/ifaddr.h"
 #include "protection.h"
 #include "utils/builtins.h"
@@ -187,36 +188,43 @@ has_host_bits(const Network *network)
 	return false;
 }
 
-/* Parse ADDRESS or ADDRESS/BITS, as pg_hba.conf does; never asks a resolver. */
+/*
+ * Parse an address that is written in full.  getaddrinfo() takes more than that:
+ * for it "10" is 0.0.0.10, and the 010 of "010.0.0.1" is octal.
+ */
+static bool
+parse_address(const char *text, struct sockaddr_storage *address)
+{
+	memset(address, 0, sizeof(*address));
+	address->ss_family = AF_INET;
+	if (inet_pton(AF_INET, text, &((struct sockaddr_in *) address)->sin_addr) == 1)
+		return true;
+	address->ss_family = AF_INET6;
+	return inet_pton(AF_INET6, text, &((struct sockaddr_in6 *) address)->sin6_addr) == 1;
+}
+
+/* Parse ADDRESS or ADDRESS/BITS. */
 static bool
 parse_network(const char *text, Network *network)
 {
 	char	   *host = pstrdup(text);
 	char	   *bits = strchr(host, '/');
-	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_family = AF_UNSPEC};
-	struct addrinfo *result = NULL;
 	bool		ok = false;
 
 	if (bits != NULL)
 		*bits++ = '\0';
 
-	if (*host == '\0' || pg_getaddrinfo_all(host, NULL, &hints, &result) != 0 ||
-		result == NULL ||
-		(result->ai_family != AF_INET && result->ai_family != AF_INET6))
-		GUC_check_errdetail("\"%s\" is not an IP address or a CIDR range.", text);
-	else
+	if (!parse_address(host, &network->address))
 	{
-		memset(network, 0, sizeof(Network));
-		memcpy(&network->address, result->ai_addr, result->ai_addrlen);
-		if (pg_sockaddr_cidr_mask(&network->mask, bits, result->ai_family) < 0)
-			GUC_check_errdetail("\"%s\" has an invalid mask length.", text);
-		else if (has_host_bits(network))
-			GUC_check_errdetail("\"%s\" has bits set to the right of the mask.", text);
-		else
-			ok = true;
+		GUC_check_errdetail("\"%s\" is not an IP address or a CIDR range.", text);
+		GUC_check_errhint("Write an IPv4 address with all four numbers, and an IPv6 address without a zone.");
 	}
-	if (result != NULL)
-		pg_freeaddrinfo_all(hints.ai_family, result);
+	else if (pg_sockaddr_cidr_mask(&network->mask, bits, network->address.ss_family) < 0)
+		GUC_check_errdetail("\"%s\" has an invalid mask length.", text);
+	else if (has_host_bits(network))
+		GUC_check_errdetail("\"%s\" has bits set to the right of the mask.", text);
+	else
+		ok = true;
 	pfree(host);
 	return ok;
 }

@@ -103,6 +103,14 @@ ALTER SYSTEM SET leakwatch.protected_addresses = 'fe80::1/64';
 ALTER SYSTEM SET leakwatch.protected_addresses = '/8';
 ALTER SYSTEM SET leakwatch.protected_addresses = '10.0.0.0/8,,::1';
 ALTER SYSTEM SET leakwatch.protected_addresses = '*';
+ALTER SYSTEM SET leakwatch.protected_addresses = '10.0.0.1, 10';
+ALTER SYSTEM SET leakwatch.protected_addresses = '10.1';
+ALTER SYSTEM SET leakwatch.protected_addresses = '10.1.2';
+ALTER SYSTEM SET leakwatch.protected_addresses = '10/8';
+ALTER SYSTEM SET leakwatch.protected_addresses = '010.0.0.1';
+ALTER SYSTEM SET leakwatch.protected_addresses = '0x0a.0.0.1';
+ALTER SYSTEM SET leakwatch.protected_addresses = '00000000000000000000000000000000000000000000000000';
+ALTER SYSTEM SET leakwatch.protected_addresses = 'fe80::1%lo';
 
 -- Out of range: the words differ between versions.
 \set VERBOSITY sqlstate
