@@ -105,12 +105,34 @@ allow_new_cluster()
 	[ ! -e $no_cluster ] || as_root rm -f $no_cluster
 }
 
+# For how many seconds another package manager is waited for
+lock_patience=900
+
+# apt_get WHAT ARGUMENT...: apt-get, to do WHAT.  While another package manager
+# holds a lock (a fresh machine upgrades itself), it is tried again: apt itself
+# would wait for the locks of dpkg, but not for those of its lists and archives.
+apt_get()
+{
+	local what=$1 log=$work/apt.log until=$((SECONDS + lock_patience)) held waiting=
+
+	shift
+	progress "$what"
+	until as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" </dev/null >"$log" 2>&1; do
+		held=$(sed -n 's/^E: Could not get lock //p' "$log")
+		[ -n "$held" ] || { cat "$log" >&2; fail "failed in $what"; }
+		[ "$SECONDS" -lt "$until" ] || fail "failed in $what: $lock_patience s were not enough for $held"
+		[ -n "$waiting" ] ||
+			progress "waiting up to $lock_patience s for another package manager: $held"
+		waiting=yes
+		sleep 1
+	done
+}
+
 updated=
 update_package_lists()
 {
 	[ -z "$updated" ] || return 0
-	progress "updating the package lists"
-	as_root apt-get update -qq || fail "could not update the package lists"
+	apt_get "updating the package lists" update
 	updated=yes
 }
 
@@ -126,12 +148,8 @@ install_packages()
 	[ ${#missing[@]} -gt 0 ] || return 0
 
 	update_package_lists
-	progress "installing ${missing[*]}"
 	prevent_new_cluster
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends "${missing[@]}" \
-		</dev/null >"$work/apt.log" 2>&1 ||
-		{ cat "$work/apt.log" >&2; fail "could not install ${missing[*]}"; }
+	apt_get "installing ${missing[*]}" install -y --no-install-recommends "${missing[@]}"
 	allow_new_cluster
 }
 
