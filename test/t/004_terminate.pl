@@ -32,6 +32,18 @@ sub doomed
 		set => { mode => 'enforce', %{ $args{set} // {} } });
 }
 
+# A session that is warned about, and comes over its terminate limit when that is
+# known.
+sub warned_and_doomed
+{
+	my ($mode) = @_;
+	my $session = leak($node, $kind, warn => '100ms', set => { mode => $mode });
+
+	wait_for_leak($node, $kind, $session);
+	configure($node, "${kind}_terminate" => '300ms');
+	return $session;
+}
+
 # Counters that a piece of work has moved, and how far
 my $counters;
 
@@ -119,7 +131,7 @@ $_->quit('SELECT 1;') foreach @five;
 # observe: announced once, and nobody ends
 #
 count_from_here();
-my $session = doomed(set => { mode => 'observe' });
+my $session = warned_and_doomed('observe');
 wait_for_incident($node,
 	"pid = $session->{pid} AND action = 'would_terminate'");
 wait_age($node, 'state_age', '800ms', $session);
@@ -139,17 +151,19 @@ $session->query('COMMIT');
 like($session->{err}, qr/\A[^\n]*WARNING:  this session had been idle in transaction[^\n]*\n[^\n]*HINT:[^\n]*\n\z/,
 	'observe: and goes on, with a warning');
 $session->quit;
+configure($node, "${kind}_terminate" => undef);
 
 #
 # enforce: everybody is told, and all the same
 #
 count_from_here();
-$session = doomed();
+$session = warned_and_doomed('enforce');
 terminated($session);
 counted(terminated => 1);
 my $told = $session->quit('SELECT 1;');
+configure($node, "${kind}_terminate" => undef);
 my $why =
-  qr/idle in transaction for \d+ ms, over the limit of 300 ms \(leakwatch\.${kind}_terminate\)/;
+  qr/idle in transaction for [\d.]+ m?s, over the limit of 300 ms \(leakwatch\.${kind}_terminate\)/;
 like(
 	$told,
 	qr/FATAL:  terminating connection due to administrator command$/m,
@@ -206,11 +220,11 @@ is(scalar log_of($node, $session), 1, 'terminate limit without a warn limit: onc
 $session->quit;
 
 # the general limit ends whom the specific one only reports
-$session = leak(
-	$node, $kind,
-	warn => '100ms',
-	set => { transaction_terminate => '400ms', mode => 'enforce' });
+$session = leak($node, $kind, warn => '100ms', set => { mode => 'enforce' });
+wait_for_leak($node, $kind, $session);
+configure($node, transaction_terminate => '400ms');
 terminated($session);
+configure($node, transaction_terminate => undef);
 $incident = incident($node, $session, $kind);
 is($incident->{terminate_limit},
 	'00:00:00.4', 'transaction_terminate on an open incident: its limit');

@@ -51,7 +51,9 @@ my %expected = (
 foreach my $kind (KINDS)
 {
 	my ($sqlstate, $phrase, $statement, $hint) = @{ $expected{$kind} };
-	my $session = leak($node, $kind, warn => '1s', app => "the $kind");
+	my $session = leak($node, $kind, app => "the $kind");
+
+	configure($node, "${kind}_warn" => '1s');
 
 	# as the server gets it
 	$statement =~ s/\\;/;/;
@@ -78,6 +80,7 @@ foreach my $kind (KINDS)
 		"$kind: who it is, and what it did last");
 	like($said[0]{hint}, $hint, "$kind: what can be done");
 	terminate($node, $session);
+	configure($node, "${kind}_warn" => undef);
 }
 
 # what the detail has further
@@ -220,14 +223,23 @@ sub seen
 	};
 }
 
-my %leaky = (
-	idle_in_transaction_warn => '100ms',
-	idle_in_transaction_terminate => '200ms');
+# A session that leaks after this statement, and is spoken of twice: warned about,
+# and over its terminate limit when that is known.
+sub spoken_of
+{
+	my ($statement) = @_;
+	my $session = session($node, set => { idle_in_transaction_warn => '100ms' });
 
-$session = session($node, set => \%leaky);
-$session->query(q(BEGIN\; SELECT 'told'));
-wait_for_incident($node,
-	"pid = $session->{pid} AND action = 'would_terminate'");
+	$session->query("BEGIN\\; $statement");
+	wait_for_leak($node, 'idle_in_transaction', $session);
+	configure($node, idle_in_transaction_terminate => '200ms');
+	wait_for_incident($node,
+		"pid = $session->{pid} AND action = 'would_terminate'");
+	configure($node, idle_in_transaction_terminate => undef);
+	return $session;
+}
+
+$session = spoken_of(q(SELECT 'told'));
 is_deeply(
 	seen($session, 'told'),
 	{
@@ -246,10 +258,7 @@ is(seen($session, 'told')->{leaks},
 configure($node, log_repeat => undef);
 $session->quit;
 
-$session = session($node, set => \%leaky);
-$session->query(q(BEGIN\; SELECT 'kept'));
-wait_for_incident($node,
-	"pid = $session->{pid} AND action = 'would_terminate'");
+$session = spoken_of(q(SELECT 'kept'));
 is_deeply(
 	seen($session, 'kept'),
 	{ leaks => undef, incidents => undef, log => 0 },

@@ -27,6 +27,12 @@ sub told
 	return @told;
 }
 
+# With which statements a session goes on, so that no other leak comes between.
+my %on = (
+	idle_in_transaction => 'SET leakwatch.idle_in_transaction_warn = 0',
+	aborted_transaction => 'ROLLBACK',
+	idle_session => 'SET leakwatch.idle_session_warn = 0',
+	session => 'SELECT 1');
 my %words = (
 	idle_in_transaction => 'idle in transaction',
 	aborted_transaction => 'idle in an aborted transaction',
@@ -35,7 +41,7 @@ my %words = (
 
 foreach my $kind (sort keys %words)
 {
-	my @told = told($kind, [ $kind eq 'aborted_transaction' ? 'ROLLBACK' : 'SELECT 1', 'SELECT 2' ]);
+	my @told = told($kind, [ $on{$kind}, 'SELECT 2' ]);
 
 	like(
 		$told[0],
@@ -81,11 +87,12 @@ is(() = $session->{err} =~ /this session had been/g, 1, 'the next one does, once
 $session->quit;
 
 # one that is reported in the middle of a statement goes on with the next
-$session = session($node, user => undef, set => { transaction_warn => '50ms' });
+$session = session($node, user => undef);
 $session->query('BEGIN');
 $session->query(<<'EOC');
 DO $$
 BEGIN
+	PERFORM set_config('leakwatch.transaction_warn', '50ms', false);
 	WHILE NOT EXISTS (SELECT FROM leakwatch.leaks WHERE pid = pg_backend_pid()) LOOP
 		PERFORM pg_sleep(0.01);
 	END LOOP;

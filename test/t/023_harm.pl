@@ -9,7 +9,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $kind = 'idle_in_transaction';
-my $node = new_node('harm', "max_prepared_transactions = 2\n");
+# autovacuum takes transactions, which are counted here
+my $node = new_node('harm', "max_prepared_transactions = 2\nautovacuum = off\n");
 $node->safe_psql('postgres', $_)
   foreach 'CREATE TABLE "Item" (id int PRIMARY KEY, pieces int)',
   'INSERT INTO "Item" VALUES (1, 1), (2, 2)',

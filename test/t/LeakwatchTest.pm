@@ -24,9 +24,7 @@ use constant KINDS => qw(idle_in_transaction aborted_transaction transaction
 my %leaking = (
 	idle_in_transaction => 'BEGIN\; SELECT 1',
 	aborted_transaction => 'BEGIN\; SELECT 1/0',
-	transaction => 'BEGIN\; SELECT pg_sleep(600)',
-	idle_session => 'SELECT 1',
-	session => 'SELECT 1');
+	transaction => 'BEGIN\; SELECT pg_sleep(600)');
 
 # A running server with leakwatch and all its limits off, so that nobody leaks
 # but who is meant to, and each is told of.  Role "app" is an ordinary one that
@@ -235,18 +233,25 @@ sub session
 	return LeakwatchTest::Session->new(@_);
 }
 
-# A session that leaks by this kind, with the limits warn and terminate.
+# A session that leaks by this kind, with the limits warn and terminate.  Where
+# it would meet them on its way there, held up while it connects, it sets them
+# itself, as the last thing that it does.
 sub leak
 {
 	my ($node, $kind, %args) = @_;
 	my %set = %{ $args{set} // {} };
+	my $statement = $leaking{$kind};
 
 	foreach my $limit (qw(warn terminate))
 	{
 		$set{"${kind}_$limit"} = $args{$limit} if defined $args{$limit};
 	}
+	$statement //= 'SELECT '
+	  . join(', ', 1,
+		map { "set_config('leakwatch.$_', '" . delete($set{$_}) . "', false)" }
+		  grep { /^${kind}_/ } sort keys %set);
 	my $session = session($node, %args, set => \%set);
-	$session->begin($leaking{$kind});
+	$session->begin($statement);
 	$session->wait unless $kind eq 'transaction';
 	return $session;
 }
