@@ -352,17 +352,6 @@ $session->quit('SELECT 1;');
 #
 # Who blocks whom
 #
-sub wait_for_waiters
-{
-	my (@sessions) = @_;
-
-	wait_until($node,
-		"SELECT count(*) = ${\scalar @sessions} FROM pg_stat_activity"
-		  . " WHERE wait_event_type = 'Lock' AND pid IN ("
-		  . join(', ', map { $_->{pid} } @sessions) . ')');
-	return;
-}
-
 sub blocks
 {
 	my ($session, $kind, $count, $what) = @_;
@@ -381,7 +370,7 @@ $second->query('BEGIN; LOCK TABLE b');
 $third->query('BEGIN');
 $second->begin('LOCK TABLE a');
 $third->begin('LOCK TABLE b');
-wait_for_waiters($second, $third);
+wait_for_lock($node, $second, $third);
 blocks($first, $kind, 2, 'first of a chain of three');
 blocks($second, 'transaction', 1, 'second of a chain of three');
 blocks($third, 'transaction', 0, 'third of a chain of three');
@@ -401,9 +390,9 @@ my $alter = session($node, %observed, user => undef);
 my @queue = map { session($node) } 1 .. 2;
 $reader->query('BEGIN; SELECT * FROM a');
 $alter->begin('ALTER TABLE a ADD COLUMN j int');
-wait_for_waiters($alter);
+wait_for_lock($node, $alter);
 $_->begin('SELECT * FROM a') foreach @queue;
-wait_for_waiters($alter, @queue);
+wait_for_lock($node, $alter, @queue);
 blocks($reader, $kind, 3, 'a reader that an ALTER TABLE with a queue waits for');
 blocks($alter, 'transaction', 2, 'the ALTER TABLE');
 $reader->quit;

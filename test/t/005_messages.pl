@@ -228,10 +228,8 @@ sub seen
 sub spoken_of
 {
 	my ($statement) = @_;
-	my $session = session($node, set => { idle_in_transaction_warn => '100ms' });
+	my $session = leak_after($node, 'idle_in_transaction', ["BEGIN\\; $statement"]);
 
-	$session->query("BEGIN\\; $statement");
-	wait_for_leak($node, 'idle_in_transaction', $session);
 	configure($node, idle_in_transaction_terminate => '200ms');
 	wait_for_incident($node,
 		"pid = $session->{pid} AND action = 'would_terminate'");

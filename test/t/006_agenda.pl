@@ -130,10 +130,9 @@ is_found($holder, 'idle_in_transaction', 'a session with a snapshot');
 # so does the recorder
 settle($node);
 
-my $age = "SELECT xmin_age FROM leakwatch.leaks WHERE pid = $holder->{pid}";
-my $before = $node->safe_psql('postgres', $age);
+my $before = leak_row($node, $holder, 'xmin_age');
 $node->safe_psql('postgres', 'SELECT pg_current_xact_id()') foreach 1 .. 5;
-is($node->safe_psql('postgres', $age),
+is(leak_row($node, $holder, 'xmin_age'),
 	$before + 5, 'xmin_age counts each transaction');
 $holder->query('COMMIT');
 settle($node);
@@ -145,8 +144,7 @@ is(incident($node, $holder, 'idle_in_transaction')->{xmin_age},
 my $busy = session($node);
 configure($node, session_warn => '10ms');
 wait_for_leak($node, 'session', $busy);
-is($node->safe_psql('postgres', $age =~ s/$holder->{pid}/$busy->{pid}/r),
-	'', 'xmin_age is NULL without a snapshot');
+is(leak_row($node, $busy, 'xmin_age'), '', 'xmin_age is NULL without a snapshot');
 $busy->begin('SELECT pg_sleep(600)');
 wait_until($node,
 	"SELECT xmin_age IS NOT NULL FROM leakwatch.leaks WHERE pid = $busy->{pid}");

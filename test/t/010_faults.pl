@@ -27,14 +27,6 @@ sub in_watch
 	return $node->safe_psql('watch', $sql);
 }
 
-sub wait_in_watch
-{
-	my ($sql) = @_;
-
-	$node->poll_query_until('watch', $sql) or die "gave up waiting for: $sql";
-	return;
-}
-
 # How many rows there are of a session, and their outcomes.
 sub rows_of
 {
@@ -45,18 +37,11 @@ sub rows_of
 		  . " WHERE pid = $session->{pid}");
 }
 
-sub warnings_about
-{
-	my ($session) = @_;
-
-	return scalar grep { $_->{severity} eq 'WARNING' } log_of($node, $session);
-}
-
 sub wait_for_health
 {
 	my ($like) = @_;
 
-	wait_in_watch("SELECT health LIKE '$like' FROM leakwatch.status");
+	wait_until($node, "SELECT health LIKE '$like' FROM leakwatch.status", 'watch');
 	return;
 }
 
@@ -69,9 +54,8 @@ my $warned = leak($node, $kind, warn => '100ms');
 my $doomed = leak($node, $kind, warn => '100ms', terminate => '300ms',
 	set => { mode => 'enforce' });
 
-wait_in_watch(
-	"SELECT count(*) = 1 FROM leakwatch.leaks WHERE pid = $warned->{pid}");
-wait_in_watch('SELECT terminated = 1 FROM leakwatch.status');
+wait_until($node, "SELECT count(*) = 1 FROM leakwatch.leaks WHERE pid = $warned->{pid}", 'watch');
+wait_until($node, 'SELECT terminated = 1 FROM leakwatch.status', 'watch');
 pass('detection and termination go on while the table is locked');
 wait_for_health('%lock timeout%');
 is(in_watch('SELECT pending FROM leakwatch.status'),
@@ -87,7 +71,7 @@ wait_for('recorders have tried three times',
 	});
 $locker->query('COMMIT');
 $locker->quit;
-wait_in_watch('SELECT pending = 0 FROM leakwatch.status');
+wait_until($node, 'SELECT pending = 0 FROM leakwatch.status', 'watch');
 is(rows_of($warned), '1|open', 'the open incident is there once');
 is(rows_of($doomed), '1|terminated', 'and so is the ended one');
 wait_for_health('ok');
@@ -103,7 +87,7 @@ wait_until($node,
 settle($node);
 is(leaks($node, $warned), $kind, 'a new watcher knows the open incident');
 is(rows_of($warned), '1|open', 'and does not double it');
-is(warnings_about($warned), 1, 'nor warns about it again');
+is(warnings_about($node, $warned), 1, 'nor warns about it again');
 
 my $recorder = status($node)->{recorder_pid};
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($recorder)")
@@ -124,8 +108,7 @@ pass('the watcher survives a cancellation');
 wait_until($node, 'SELECT pending = 0 FROM leakwatch.status');
 $node->safe_psql('postgres', 'DROP EXTENSION leakwatch');
 my $meanwhile = leak($node, $kind, warn => '100ms');
-wait_in_watch(
-	"SELECT count(*) = 1 FROM leakwatch.leaks WHERE pid = $meanwhile->{pid}");
+wait_until($node, "SELECT count(*) = 1 FROM leakwatch.leaks WHERE pid = $meanwhile->{pid}", 'watch');
 wait_for_health('%extension "leakwatch" has not been created');
 $node->safe_psql('postgres', 'CREATE EXTENSION leakwatch');
 settle($node);
@@ -142,7 +125,7 @@ $meanwhile->query('COMMIT');
 wait_for_health('%"nowhere"%does not exist');
 $node->safe_psql('postgres',
 	'ALTER SYSTEM RESET leakwatch.database; SELECT pg_reload_conf()');
-wait_in_watch('SELECT pending = 0 FROM leakwatch.status');
+wait_until($node, 'SELECT pending = 0 FROM leakwatch.status', 'watch');
 is(rows_of($meanwhile), '1|finished',
 	'incidents wait for their database to exist');
 

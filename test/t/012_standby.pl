@@ -33,9 +33,7 @@ my $warned = leak($standby, $kind, user => undef, set => \%policy);
 $standby->safe_psql('postgres', 'SELECT leakwatch.scan()');
 wait_for_leak($standby, $kind, $warned);
 pass('a standby finds leaks');
-is( scalar(grep { $_->{severity} eq 'WARNING' } log_of($standby, $warned)),
-	1,
-	'and warns about them');
+is(warnings_about($standby, $warned), 1, 'and warns about them');
 
 # Policy of the role comes from the primary.
 $primary->safe_psql('postgres', <<"EOC");

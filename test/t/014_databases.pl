@@ -35,21 +35,12 @@ sub leak_with
 	return $session;
 }
 
-sub wait_in
-{
-	my ($db, $sql) = @_;
-
-	$node->poll_query_until($db, $sql) or die "gave up waiting for: $sql";
-	return;
-}
-
 # The bytes of a recorded statement, in hexadecimal.
 sub recorded
 {
 	my ($db, $session) = @_;
 
-	wait_in($db,
-		"SELECT EXISTS (SELECT FROM leakwatch.incidents WHERE pid = $session->{pid})");
+	wait_until($node, "SELECT EXISTS (SELECT FROM leakwatch.incidents WHERE pid = $session->{pid})", $db);
 	return pack(
 		'H*',
 		$node->safe_psql(
@@ -101,23 +92,20 @@ $node->safe_psql('utf8',
 );
 my @mixed = map { leak_with('utf8', $_, app => $_) } (qw(good bad better));
 my $pids = join(', ', map { $_->{pid} } @mixed);
-wait_in('utf8',
-	"SELECT count(*) = 2 FROM leakwatch.incidents WHERE pid IN ($pids)");
+wait_until($node, "SELECT count(*) = 2 FROM leakwatch.incidents WHERE pid IN ($pids)", 'utf8');
 is( $node->safe_psql(
 		'utf8',
 		"SELECT string_agg(application_name, ' ' ORDER BY application_name)"
 		  . " FROM leakwatch.incidents WHERE pid IN ($pids)"),
 	'better good',
 	'a refused row does not hold back the others');
-wait_in('utf8',
-	"SELECT health LIKE '%refused 1 incident%' FROM leakwatch.status");
+wait_until($node, "SELECT health LIKE '%refused 1 incident%' FROM leakwatch.status", 'utf8');
 is($node->safe_psql('utf8', 'SELECT pending FROM leakwatch.status'),
 	1, 'and is kept');
 $node->safe_psql('utf8',
 	'ALTER TABLE leakwatch.incidents DROP CONSTRAINT no_bad');
-wait_in('utf8',
-	"SELECT count(*) = 3 FROM leakwatch.incidents WHERE pid IN ($pids)");
-wait_in('utf8', "SELECT health = 'ok' FROM leakwatch.status");
+wait_until($node, "SELECT count(*) = 3 FROM leakwatch.incidents WHERE pid IN ($pids)", 'utf8');
+wait_until($node, "SELECT health = 'ok' FROM leakwatch.status", 'utf8');
 pass('until it is accepted');
 
 #
@@ -134,14 +122,12 @@ $euro->quit;
 #
 # The database itself, once the recorder has nothing more to do
 #
-wait_in('sql_ascii',
-	'SELECT open = 0 AND pending = 0 AND recorder_pid IS NULL FROM leakwatch.status');
+wait_until($node, 'SELECT open = 0 AND pending = 0 AND recorder_pid IS NULL FROM leakwatch.status', 'sql_ascii');
 $node->safe_psql('postgres', 'DROP DATABASE latin1');
 pass('leakwatch.database can be dropped when the recorder has gone');
 $node->safe_psql('postgres', 'CREATE DATABASE latin1 TEMPLATE utf8');
 my $restored = leak_with('utf8', 'again');
-wait_in('latin1',
-	"SELECT EXISTS (SELECT FROM leakwatch.incidents WHERE pid = $restored->{pid})");
+wait_until($node, "SELECT EXISTS (SELECT FROM leakwatch.incidents WHERE pid = $restored->{pid})", 'latin1');
 pass('and created again as a copy of another that has the extension');
 $restored->quit;
 

@@ -15,19 +15,6 @@ CREATE ROLE monitor LOGIN IN ROLE pg_monitor;
 CREATE ROLE keeper LOGIN;
 EOC
 
-sub psql_as
-{
-	my ($role, $sql) = @_;
-	my ($out, $err);
-
-	$node->psql(
-		'postgres', $sql,
-		stdout => \$out,
-		stderr => \$err,
-		extra_params => [ '-U', $role ]);
-	return ($out, $err);
-}
-
 # A leak, waited for until its row is there.
 sub recorded_leak
 {
@@ -54,10 +41,10 @@ EOC
 cmp_ok(scalar @objects, '>=', 8, 'there are objects to try');
 foreach my $sql (@objects)
 {
-	my ($out, $err) = psql_as('nobody', $sql);
+	my ($out, $err) = psql_as($node, 'nobody', $sql);
 
 	like($err, qr/permission denied/, "an ordinary role: $sql");
-	($out, $err) = psql_as('monitor', $sql);
+	($out, $err) = psql_as($node, 'monitor', $sql);
 	is($err, '', "a member of pg_monitor: $sql")
 	  unless $sql =~ /_seq$|_idx$|_key$/;
 }
@@ -67,19 +54,19 @@ my @settings = split /\n/,
 	q{SELECT name FROM pg_settings WHERE name LIKE 'leakwatch.%' AND context <> 'user'});
 foreach my $setting (@settings)
 {
-	my ($out, $err) = psql_as('nobody', "SET $setting TO DEFAULT");
+	my ($out, $err) = psql_as($node, 'nobody', "SET $setting TO DEFAULT");
 
 	like($err, qr/permission denied|cannot be changed/,
 		"an ordinary role cannot set $setting");
-	($out, $err) = psql_as('nobody', "ALTER SYSTEM SET $setting TO DEFAULT");
+	($out, $err) = psql_as($node, 'nobody', "ALTER SYSTEM SET $setting TO DEFAULT");
 	like($err, qr/permission denied/, "nor for the server: $setting");
 }
 $node->safe_psql('postgres',
 	'GRANT SET ON PARAMETER leakwatch.idle_session_warn TO nobody');
-my ($out, $err) = psql_as('nobody',
+my ($out, $err) = psql_as($node, 'nobody',
 	"SET leakwatch.idle_session_warn = '1h'; SHOW leakwatch.idle_session_warn");
 is($out, '1h', 'one that was granted can be set');
-($out, $err) = psql_as('nobody', "SET leakwatch.idle_session_terminate = '1h'");
+($out, $err) = psql_as($node, 'nobody', "SET leakwatch.idle_session_terminate = '1h'");
 like($err, qr/permission denied/, 'that one alone');
 
 my $leaky = recorded_leak('seen');
@@ -88,11 +75,11 @@ GRANT USAGE ON SCHEMA leakwatch TO nobody;
 GRANT SELECT ON leakwatch.leaks TO nobody;
 GRANT EXECUTE ON FUNCTION leakwatch.leaks() TO nobody;
 EOC
-($out, $err) = psql_as('nobody',
+($out, $err) = psql_as($node, 'nobody',
 	"SELECT query FROM leakwatch.leaks WHERE pid = $leaky->{pid}");
 is($out, '<insufficient privilege>',
 	'whoever may read the view sees no statement of others');
-($out, $err) = psql_as('monitor',
+($out, $err) = psql_as($node, 'monitor',
 	"SELECT query FROM leakwatch.leaks WHERE pid = $leaky->{pid}");
 like($out, qr/SELECT 1/, 'a member of pg_monitor does');
 
@@ -103,7 +90,7 @@ $node->safe_psql('postgres', <<'EOC');
 GRANT CREATE ON SCHEMA public TO nobody;
 GRANT TRIGGER ON leakwatch.incidents TO nobody;
 EOC
-($out, $err) = psql_as('nobody', <<'EOC');
+($out, $err) = psql_as($node, 'nobody', <<'EOC');
 CREATE FUNCTION public.become() RETURNS trigger LANGUAGE plpgsql
 	AS $$ BEGIN EXECUTE 'ALTER ROLE nobody SUPERUSER'; RETURN NEW; END $$;
 CREATE TRIGGER become BEFORE INSERT OR UPDATE ON leakwatch.incidents
@@ -127,7 +114,7 @@ GRANT ALL ON public.seen TO keeper;
 GRANT CREATE ON SCHEMA public TO keeper;
 ALTER TABLE leakwatch.incidents OWNER TO keeper;
 EOC
-($out, $err) = psql_as('keeper', <<'EOC');
+($out, $err) = psql_as($node, 'keeper', <<'EOC');
 CREATE FUNCTION public.look() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO public.seen VALUES (current_user, NEW.application_name);
@@ -153,7 +140,7 @@ like(
 	qr/^held: cannot set parameter .* within security-restricted operation/,
 	'and cannot become anybody else');
 
-($out, $err) = psql_as('keeper', <<'EOC');
+($out, $err) = psql_as($node, 'keeper', <<'EOC');
 DROP TRIGGER look ON leakwatch.incidents;
 CREATE CONSTRAINT TRIGGER later AFTER INSERT ON leakwatch.incidents
 	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.look();
@@ -166,7 +153,7 @@ wait_until($node,
 	  . ' FROM leakwatch.status');
 is($node->safe_psql('postgres', 'SELECT pending FROM leakwatch.status'),
 	1, 'but not to when the recorder is a superuser: the row waits');
-psql_as('keeper', 'DROP TRIGGER later ON leakwatch.incidents');
+psql_as($node, 'keeper', 'DROP TRIGGER later ON leakwatch.incidents');
 wait_for_incident($node, "pid = $fourth->{pid}");
 pass('until that trigger is gone');
 $node->safe_psql('postgres',

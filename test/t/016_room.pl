@@ -9,30 +9,13 @@ use Test::More;
 my $kind = 'idle_in_transaction';
 my $node = new_node('room', 'leakwatch.max_incidents = 8');
 
-sub leaky
-{
-	my ($count, %args) = @_;
-
-	return map { leak($node, $kind, warn => '100ms', %args) } (1 .. $count);
-}
-
-sub warnings_about
-{
-	my (@sessions) = @_;
-	my %pids = map { $_->{pid} => 1 } @sessions;
-
-	return scalar grep {
-		$_->{message} =~ /session with PID (\d+) has been/ && $pids{$1}
-	} log_entries($node);
-}
-
-my @all = leaky(12);
+my @all = map { leak($node, $kind, warn => '100ms') } 1 .. 12;
 wait_until($node, 'SELECT reported = 12 FROM leakwatch.status');
 scan($node) foreach (1 .. 5);
 my $status = status($node);
 is($status->{open}, 8, 'as many as there is room for are kept');
 is($status->{dropped}, 4, 'the others are counted');
-is(warnings_about(@all), 12, 'each is warned about once, however many scans');
+is(warnings_about($node, @all), 12, 'each is warned about once, however many scans');
 
 # Room is given to those who wait for it.
 my @listed = map { leaks($node, $_) ne '' ? $_ : () } @all;
@@ -43,10 +26,12 @@ wait_until($node,
 	  . join(', ', map { $_->{pid} } @all)
 	  . ')');
 pass('when some end, the others take their room');
-is(warnings_about(@all), 12, 'without a second warning');
+is(warnings_about($node, @all), 12, 'without a second warning');
 
 # Those without a record are terminated like the others.
-my @doomed = leaky(3, terminate => '300ms', set => { mode => 'enforce' });
+my @doomed = map {
+	leak($node, $kind, warn => '100ms', terminate => '300ms', set => { mode => 'enforce' })
+} 1 .. 3;
 wait_until($node, 'SELECT terminated = 3 FROM leakwatch.status');
 like($_->quit('SELECT 1;'),
 	qr/leakwatch terminated the session/, 'terminated, and told why')
@@ -63,7 +48,7 @@ settle($node);
 is($node->safe_psql('postgres',
 	"SELECT count(*) FROM leakwatch.incidents WHERE outcome = 'open'"),
 	0, 'no row is left open');
-my ($next) = leaky(1);
+my $next = leak($node, $kind, warn => '100ms');
 wait_for_incident($node, "pid = $next->{pid}");
 pass('and there is room again');
 $next->quit;

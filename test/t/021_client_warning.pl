@@ -50,9 +50,7 @@ foreach my $kind (sort keys %words)
 	is($told[1], '', "$kind: and not again");
 }
 
-my $session = session($node, set => { transaction_warn => '50ms', idle_in_transaction_warn => 0 });
-$session->query('BEGIN');
-wait_for_leak($node, 'transaction', $session);
+my $session = leak_after($node, 'transaction', ['BEGIN']);
 $session->query('SELECT 1');
 like($session->{err}, qr/WARNING:  this session had been in a transaction for /, 'transaction: with the next statement');
 $session->query('SELECT 1');

@@ -26,12 +26,11 @@ is(failure(''), '', 'it returns where nobody leaks');
 is($node->safe_psql('postgres', "SELECT leakwatch.assert_no_leaks('none', '1s') IS NULL"),
 	'f', 'and returns void');
 
-my $limit = { idle_in_transaction_warn => '50ms' };
-my $checkout = session($node, app => 'checkout', set => $limit);
-$checkout->query('BEGIN');
-$checkout->query("SELECT 'paid' /*action='pay'*/");
+my $checkout = leak_after(
+	$node, 'idle_in_transaction',
+	[ 'BEGIN', "SELECT 'paid' /*action='pay'*/" ],
+	app => 'checkout');
 my $import = leak($node, 'aborted_transaction', app => 'import', warn => '50ms');
-wait_for_leak($node, 'idle_in_transaction', $checkout);
 wait_for_leak($node, 'aborted_transaction', $import);
 
 like(
@@ -55,9 +54,7 @@ like(failure("repeat('y', 80)"), qr/has 1 leaked session/, 'a long name is cut a
 terminate($node, $long);
 
 # its own session is no witness against itself
-my $own = session($node, user => undef, app => 'own', set => { transaction_warn => '50ms' });
-$own->query('BEGIN');
-wait_for_leak($node, 'transaction', $own);
+my $own = leak_after($node, 'transaction', ['BEGIN'], user => undef, app => 'own');
 $own->query("SELECT leakwatch.assert_no_leaks('own')");
 unlike($own->{err}, qr/ERROR/, 'the session that asks is passed over');
 $own->quit('COMMIT');

@@ -18,16 +18,13 @@ $node->safe_psql('postgres', $_)
   'CREATE DATABASE other';
 $node->safe_psql('other', 'CREATE TABLE elsewhere (id int); GRANT ALL ON elsewhere TO app; ALTER TABLE elsewhere OWNER TO app');
 
-# A session that has executed this and leaks.
+# A session that has executed this in a transaction and leaks.
 sub leaky
 {
 	my (@statements) = @_;
 	my %args = ref $statements[0] ? %{ shift @statements } : ();
-	my $session = session($node, %args, set => { "${kind}_warn" => '50ms' });
 
-	$session->query($_) foreach 'BEGIN', @statements;
-	wait_for_leak($node, $kind, $session);
-	return $session;
+	return leak_after($node, $kind, [ 'BEGIN', @statements ], %args);
 }
 
 # A session that waits for what this needs.
@@ -37,15 +34,8 @@ sub waiter
 	my $session = session($node, %args);
 
 	$session->begin($statement);
-	wait_until($node, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $session->{pid}");
+	wait_for_lock($node, $session);
 	return $session;
-}
-
-sub leak_row
-{
-	my ($session, $columns) = @_;
-
-	return $node->safe_psql('postgres', "SELECT $columns FROM leakwatch.leaks WHERE pid = $session->{pid}");
 }
 
 sub wait_blocked
@@ -61,10 +51,10 @@ sub wait_blocked
 # Locks
 #
 my $row = leaky('UPDATE "Item" SET pieces = 0 WHERE id = 1');
-is(leak_row($row, 'strongest_lock IS NULL AND blocked_sessions = 0'), 't', 'no lock is looked up while nobody waits');
+is(leak_row($node, $row, 'strongest_lock IS NULL AND blocked_sessions = 0'), 't', 'no lock is looked up while nobody waits');
 my $victim = waiter('UPDATE "Item" SET pieces = 3 WHERE id = 1');
 wait_blocked($row, 1);
-is(leak_row($row, 'strongest_lock'), 'RowExclusiveLock on relation public."Item"',
+is(leak_row($node, $row, 'strongest_lock'), 'RowExclusiveLock on relation public."Item"',
 	'who waits for a row waits for a lock on the table');
 $row->query('ROLLBACK');
 $victim->wait;
@@ -75,8 +65,8 @@ is(incident($node, $row, $kind)->{blocked_sessions}, 1, 'with whom it blocked');
 my $table = leaky('LOCK TABLE "Item"', 'SELECT pg_advisory_lock(7)');
 my $second = waiter('SELECT count(*) FROM "Item"');
 wait_blocked($table, 1);
-is(leak_row($table, 'strongest_lock'), 'AccessExclusiveLock on relation public."Item"', 'the strongest of several');
-is(leak_row($table, 'holds'), '{"advisory locks"}', 'advisory locks are seen with it');
+is(leak_row($node, $table, 'strongest_lock'), 'AccessExclusiveLock on relation public."Item"', 'the strongest of several');
+is(leak_row($node, $table, 'holds'), '{"advisory locks"}', 'advisory locks are seen with it');
 my $third = waiter('SELECT pg_advisory_lock(7)');
 wait_blocked($table, 2);
 terminate($node, $table);
@@ -88,7 +78,7 @@ $advisory->query('SELECT pg_advisory_lock(8)');
 wait_for_leak($node, 'idle_session', $advisory);
 $third = waiter('SELECT pg_advisory_lock(8)');
 wait_blocked($advisory, 1);
-like(leak_row($advisory, 'strongest_lock'), qr/^ExclusiveLock on advisory lock \[\d+,0,8,1\]$/, 'an advisory lock');
+like(leak_row($node, $advisory, 'strongest_lock'), qr/^ExclusiveLock on advisory lock \[\d+,0,8,1\]$/, 'an advisory lock');
 terminate($node, $advisory);
 $third->wait;
 $third->quit;
@@ -97,7 +87,7 @@ my $far = leaky({ db => 'other' }, 'LOCK TABLE elsewhere IN SHARE MODE');
 $second = waiter('INSERT INTO elsewhere VALUES (1)', db => 'other');
 wait_blocked($far, 1);
 my $oid = $node->safe_psql('other', "SELECT 'elsewhere'::regclass::oid");
-like(leak_row($far, 'strongest_lock'), qr/^ShareLock on relation $oid of database \d+$/, 'a relation of another database has no name here');
+like(leak_row($node, $far, 'strongest_lock'), qr/^ShareLock on relation $oid of database \d+$/, 'a relation of another database has no name here');
 is($node->safe_psql('other', 'CREATE EXTENSION leakwatch; SELECT strongest_lock FROM leakwatch.leaks'),
 	'ShareLock on relation public.elsewhere', 'but it has one there');
 configure($node, log_repeat => '1s');
@@ -112,16 +102,16 @@ $second->quit;
 # What else it holds
 #
 my $temporary = leaky('CREATE TEMP TABLE t (id int)');
-is(leak_row($temporary, 'holds'), '{"temporary tables"}', 'temporary tables');
+is(leak_row($node, $temporary, 'holds'), '{"temporary tables"}', 'temporary tables');
 terminate($node, $temporary);
 my $cursor = leaky('DECLARE c CURSOR FOR SELECT 1');
-is(leak_row($cursor, 'holds'), '{snapshot}', 'an open cursor keeps a snapshot');
+is(leak_row($node, $cursor, 'holds'), '{snapshot}', 'an open cursor keeps a snapshot');
 $cursor->query('ROLLBACK');
 settle($node);
 is_deeply(incident($node, $cursor, $kind)->{holds}, ['snapshot'], 'which is recorded');
 $cursor->quit;
 my $nothing = leaky('SELECT 1');
-is(leak_row($nothing, 'holds IS NULL AND xmin_age_alone IS NULL'), 't', 'nothing at all');
+is(leak_row($node, $nothing, 'holds IS NULL AND xmin_age_alone IS NULL'), 't', 'nothing at all');
 terminate($node, $nothing);
 
 #
@@ -144,7 +134,7 @@ sub holder
 
 sub ages
 {
-	return split /\|/, leak_row($_[0], 'xmin_age, xmin_age_alone');
+	return split /\|/, leak_row($node, $_[0], 'xmin_age, xmin_age_alone');
 }
 
 my $oldest = holder();

@@ -55,8 +55,7 @@ GRANT SELECT ON leakwatch.applications TO other;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA leakwatch TO other;
 EOC
 is(application('shop', undef, user => 'monitor'), '0|0|0|0|0|3', 'pg_monitor reads it');
-my $err;
-$node->psql('postgres', 'TABLE leakwatch.applications', extra_params => [ '-U', 'other' ], stderr => \$err);
+my (undef, $err) = psql_as($node, 'other', 'TABLE leakwatch.applications');
 like($err, qr/permission denied for table incidents/, 'who may not read the table does not read it through the view');
 
 $node->stop;

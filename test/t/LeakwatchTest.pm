@@ -13,8 +13,9 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   new_node configure scan settle wait_until wait_for wait_for_incident wait_for_leak
-  wait_age rows leaks incident status policy session leak terminate slot_of
-  successor_in log_entries log_of KINDS);
+  wait_age wait_for_lock rows psql_as leaks leak_row incident status policy session
+  leak leak_after terminate slot_of successor_in log_entries log_of warnings_about
+  KINDS);
 
 use constant KINDS => qw(idle_in_transaction aborted_transaction transaction
   idle_session session);
@@ -110,11 +111,12 @@ sub settle
 	return;
 }
 
+# Wait until this query, in postgres or another database, returns true.
 sub wait_until
 {
-	my ($node, $sql) = @_;
+	my ($node, $sql, $db) = @_;
 
-	$node->poll_query_until('postgres', $sql)
+	$node->poll_query_until($db // 'postgres', $sql)
 	  or die "gave up waiting for: $sql";
 	return;
 }
@@ -174,6 +176,32 @@ sub wait_age
 	return;
 }
 
+# Wait until each of these sessions waits for a lock.
+sub wait_for_lock
+{
+	my ($node, @sessions) = @_;
+
+	wait_until($node,
+		"SELECT count(*) = ${\scalar @sessions} FROM pg_stat_activity"
+		  . " WHERE wait_event_type = 'Lock' AND pid IN ("
+		  . join(', ', map { $_->{pid} } @sessions) . ')');
+	return;
+}
+
+# The output of a query that this role sends, and its errors.
+sub psql_as
+{
+	my ($node, $role, $sql) = @_;
+	my ($out, $err);
+
+	$node->psql(
+		'postgres', $sql,
+		stdout => \$out,
+		stderr => \$err,
+		extra_params => [ '-U', $role ]);
+	return ($out, $err);
+}
+
 # The rows of a query, each as a hash of strings.
 sub rows
 {
@@ -197,6 +225,15 @@ sub leaks
 			$node,
 			"SELECT kind FROM leakwatch.leaks WHERE pid = $session->{pid} ORDER BY kind"
 		));
+}
+
+# These columns of the leaks that a session is listed with, as psql shows them.
+sub leak_row
+{
+	my ($node, $session, $columns) = @_;
+
+	return $node->safe_psql('postgres',
+		"SELECT $columns FROM leakwatch.leaks WHERE pid = $session->{pid}");
 }
 
 # The newest recorded incident of a session, of one kind.
@@ -253,6 +290,18 @@ sub leak
 	my $session = session($node, %args, set => \%set);
 	$session->begin($statement);
 	$session->wait unless $kind eq 'transaction';
+	return $session;
+}
+
+# A session that leaks by this kind after these statements, and is listed.
+sub leak_after
+{
+	my ($node, $kind, $statements, %args) = @_;
+	my $session =
+	  session($node, %args, set => { %{ $args{set} // {} }, "${kind}_warn" => '50ms' });
+
+	$session->query($_) foreach @$statements;
+	wait_for_leak($node, $kind, $session);
 	return $session;
 }
 
@@ -344,6 +393,15 @@ sub log_of
 	return
 	  grep { $_->{message} =~ /session with PID $session->{pid}\b/ }
 	  log_entries($node);
+}
+
+# How many times it has warned about these sessions.
+sub warnings_about
+{
+	my ($node, @sessions) = @_;
+
+	return scalar grep { $_->{severity} eq 'WARNING' }
+	  map { log_of($node, $_) } @sessions;
 }
 
 # A client session: a psql that waits for what it is told.
