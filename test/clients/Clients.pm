@@ -29,7 +29,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils qw(pump_until);
 use Test::More;
 
-our @EXPORT = qw(application ask stop make_mistakes undo_mistakes behave);
+our @EXPORT = qw(show ask);
 
 # Each library sends the same text, for it is what the application wrote.
 sub payment
@@ -306,6 +306,25 @@ sub behave
 		idle_in_transaction_warn => '10ms',
 		aborted_transaction_warn => '10ms');
 	is(ask($self, 'check 5s'), 'no leaks', 'nor does anybody afterwards');
+	return;
+}
+
+# All that is to be seen of a program, which this command runs.  Functions for
+# "found" and "behaved" are called with the application when its mistakes have been
+# found, and when it has done as it should.
+sub show
+{
+	my ($name, $command, %also) = @_;
+	my $application = application($name, @$command);
+
+	make_mistakes($application);
+	$also{found}->($application) if $also{found};
+	undo_mistakes($application);
+	behave($application);
+	$also{behaved}->($application) if $also{behaved};
+	stop($application);
+	$application->{node}->stop;
+	done_testing();
 	return;
 }
 

@@ -8,30 +8,31 @@ use Clients;
 use LeakwatchTest;
 use Test::More;
 
+sub agree
+{
+	my ($application) = @_;
+	my @leaking = map { $_->{pid} } rows($application->{node},
+		"SELECT pid FROM leakwatch.leaks WHERE application_name = 'Leaks.java' ORDER BY pid");
+	my @reported;
+
+	wait_for('HikariCP has reported as many',
+		sub {
+			@reported = split / /, ask($application, 'reported');
+			return @reported >= @leaking;
+		});
+	is("@{[ sort { $a <=> $b } @reported ]}", "@leaking",
+		'HikariCP reports the same connections as leakwatch');
+	return;
+}
+
 my $jars = '/usr/share/java';
-my $application = application(
+show(
 	'Leaks.java',
-	'/usr/bin/java', '-cp',
-	join(':', map { "$jars/$_.jar" } qw(HikariCP postgresql slf4j-api slf4j-jdk14)));
-my $node = $application->{node};
-
-make_mistakes($application);
-
-my @leaking = map { $_->{pid} } rows($node,
-	"SELECT pid FROM leakwatch.leaks WHERE application_name = 'Leaks.java' ORDER BY pid");
-my @reported;
-
-wait_for('HikariCP has reported as many',
-	sub {
-		@reported = split / /, ask($application, 'reported');
-		return @reported >= @leaking;
+	[
+		'/usr/bin/java', '-cp',
+		join(':', map { "$jars/$_.jar" } qw(HikariCP postgresql slf4j-api slf4j-jdk14))
+	],
+	found => \&agree,
+	behaved => sub {
+		is(ask($_[0], 'reported'), '', 'nor does HikariCP report anything');
 	});
-is("@{[ sort { $a <=> $b } @reported ]}", "@leaking",
-	'HikariCP reports the same connections as leakwatch');
-
-undo_mistakes($application);
-behave($application);
-is(ask($application, 'reported'), '', 'nor does HikariCP report anything');
-stop($application);
-$node->stop;
-done_testing();

@@ -4,13 +4,5 @@ use strict;
 use warnings FATAL => 'all';
 
 use Clients;
-use Test::More;
 
-my $application = application('leaks.py', '/usr/bin/python3');
-
-make_mistakes($application);
-undo_mistakes($application);
-behave($application);
-stop($application);
-$application->{node}->stop;
-done_testing();
+show('leaks.py', ['/usr/bin/python3']);
