@@ -13,6 +13,7 @@ OBJS = \
 	src/datum.o \
 	src/encoding.o \
 	src/enforce.o \
+	src/facts.o \
 	src/follow.o \
 	src/guc.o \
 	src/harm.o \
@@ -30,6 +31,7 @@ OBJS = \
 	src/protection.o \
 	src/recorder.o \
 	src/report.o \
+	src/row.o \
 	src/session.o \
 	src/shmem.o \
 	src/slot.o \

@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * facts.c
+ *	  The facts of an incident as values of a row.
+ *
+ * The same for the table and for the view of open incidents, whose columns
+ * have the same names.  Those that only the table has are left out of the
+ * view by row.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "facts.h"
+#include "kind.h"
+#include "utils/timestamp.h"
+
+/* What identifies an incident. */
+void
+facts_key(Row *row, const Incident *incident)
+{
+	row_text(row, "kind", kind_info(incident->kind)->name);
+	row_int(row, "pid", incident->session.pid);
+	row_time(row, "backend_start", incident->session.since[SINCE_BACKEND]);
+	row_time(row, "since", incident->since);
+}
+
+static const char *
+holding_name(int bit)
+{
+	return locks_holding_name(bit);
+}
+
+/* What everybody may see who sees the row, as of a time. */
+void
+facts_public(Row *row, const Incident *incident, TimestampTz at, TransactionId next_xid)
+{
+	int64		xmin_age = incident_xmin_age(incident, next_xid);
+
+	facts_key(row, incident);
+	row_text(row, "datname", incident->names.database);
+	row_text(row, "usename", incident->names.role);
+	row_time(row, "detected_at", incident->detected_at);
+	row_time(row, "last_seen_at", incident->last_seen_at);
+	if (incident->outcome != OUTCOME_OPEN)
+		row_time(row, "ended_at", incident->ended_at);
+	row_interval(row, "duration", incident_duration(incident, at));
+	row_limit(row, "warn_limit", incident->warn_limit);
+	row_limit(row, "terminate_limit", incident->terminate_limit);
+	row_text(row, "action", incident_action_name(incident->action));
+	row_text(row, "outcome", outcome_name(incident->outcome));
+	row_text(row, "outcome_detail", incident->outcome_detail);
+	row_int(row, "blocked_sessions", incident->blocked_peak);
+	row_lock(row, "strongest_lock", &incident->lock);
+	row_names(row, "holds", incident->holdings, NUM_HOLDINGS, holding_name);
+	if (xmin_age >= 0)
+	{
+		row_bigint(row, "xmin_age", xmin_age);
+		row_bigint(row, "xmin_age_alone", incident->alone_peak);
+	}
+}
+
+/* What pg_stat_activity shows only to those with rights on the session. */
+void
+facts_private(Row *row, const Incident *incident, int index, Trail *trail)
+{
+	row_text(row, "application_name", incident->text.application_name);
+	row_client(row, &incident->text.client);
+	row_text(row, "state", session_state_name(incident->session.state));
+	row_foreign_text(row, "query", incident->text.query, incident->names.encoding);
+	if (incident->text.query_id != 0)
+		row_bigint(row, "query_id", (int64) incident->text.query_id);
+	if (incident_copy_trail(index, incident, trail))
+		row_trail(row, trail, incident->names.encoding);
+}
