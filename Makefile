@@ -10,13 +10,13 @@ OBJS = \
 	src/assertion.o \
 	src/clock.o \
 	src/control.o \
-	src/datum.o \
 	src/encoding.o \
 	src/enforce.o \
 	src/facts.o \
 	src/follow.o \
 	src/guc.o \
 	src/harm.o \
+	src/history.o \
 	src/hooks.o \
 	src/horizon.o \
 	src/incident.o \

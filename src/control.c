@@ -158,17 +158,32 @@ control_error(Actor actor, const char *message)
 	change_end(&self->changes);
 }
 
+static void
+set_message(SharedActor *self, char *message, const char *text)
+{
+	if (strncmp(message, text, ACTOR_MESSAGE_SIZE - 1) == 0)
+		return;
+	change_begin(&self->changes);
+	strlcpy(message, text, ACTOR_MESSAGE_SIZE);
+	change_end(&self->changes);
+}
+
 /* Say what keeps this actor from its work; "" for nothing. */
 void
 control_condition(Actor actor, const char *condition)
 {
 	SharedActor *self = &control->actor[actor];
 
-	if (strncmp(self->status.condition, condition, ACTOR_MESSAGE_SIZE - 1) == 0)
-		return;
-	change_begin(&self->changes);
-	strlcpy(self->status.condition, condition, ACTOR_MESSAGE_SIZE);
-	change_end(&self->changes);
+	set_message(self, self->status.condition, condition);
+}
+
+/* Say what this actor works in spite of; "" for nothing. */
+void
+control_notice(Actor actor, const char *notice)
+{
+	SharedActor *self = &control->actor[actor];
+
+	set_message(self, self->status.notice, notice);
 }
 
 bool

@@ -57,7 +57,10 @@ typedef struct ActorStatus
 	TimestampTz started_at;
 	TimestampTz last_error_at;	/* 0: none yet */
 	char		last_error[ACTOR_MESSAGE_SIZE];
-	char		condition[ACTOR_MESSAGE_SIZE];	/* "" when all is well */
+	char		condition[ACTOR_MESSAGE_SIZE];	/* what keeps it from its work;
+												 * "" when nothing does */
+	char		notice[ACTOR_MESSAGE_SIZE]; /* what it works in spite of; "" for
+											 * nothing */
 } ActorStatus;
 
 extern Size control_shmem_size(void);
@@ -70,6 +73,7 @@ extern uint64 control_counter(Counter counter);
 extern void control_start(Actor actor);
 extern void control_error(Actor actor, const char *message);
 extern void control_condition(Actor actor, const char *condition);
+extern void control_notice(Actor actor, const char *notice);
 extern bool control_is_running(Actor actor);
 extern bool control_status(Actor actor, ActorStatus *status);
 extern void control_wake(Actor actor);

@@ -35,8 +35,8 @@ static ProcessUtility_hook_type prev_process_utility = NULL;
 static bool is_actor = false;
 static Actor this_actor;
 
-/* This transaction has created the extension. */
-static bool extension_created = false;
+/* This transaction has created or updated the extension. */
+static bool extension_changed = false;
 
 /* on_proc_exit callback, so that it runs when the session is no longer seen */
 static void
@@ -106,7 +106,6 @@ note_extension_created(void)
 {
 	char	   *here = get_database_name(MyDatabaseId);
 
-	extension_created = true;
 	if (here != NULL && strcmp(here, guc_database) != 0)
 		ereport(NOTICE,
 				(errmsg("leakwatch records incidents in database \"%s\", not in this one",
@@ -208,6 +207,8 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 	Node	   *statement = pstmt->utilityStmt;
 	bool		creates_us = IsA(statement, CreateExtensionStmt) &&
 		strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
+	bool		updates_us = IsA(statement, AlterExtensionStmt) &&
+		strcmp(((AlterExtensionStmt *) statement)->extname, "leakwatch") == 0;
 
 	note_statement();
 	if (context == PROCESS_UTILITY_TOPLEVEL)
@@ -225,6 +226,7 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 
 	if (creates_us)
 		note_extension_created();
+	extension_changed |= creates_us || updates_us;
 }
 
 static void
@@ -235,9 +237,9 @@ on_transaction(XactEvent event, void *arg)
 
 	trail_note_end(event == XACT_EVENT_ABORT);
 	note_going_on();
-	if (extension_created && event == XACT_EVENT_COMMIT)
+	if (extension_changed && event == XACT_EVENT_COMMIT)
 		control_want_recorder();
-	extension_created = false;
+	extension_changed = false;
 }
 
 static void

@@ -13,13 +13,20 @@
 
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "datum.h"
+#include "encoding.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "row.h"
+#include "session.h"
+#include "tags.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -48,6 +55,16 @@ row_put(Row *row, FunctionCallInfo fcinfo)
 
 	tuplestore_putvalues(result->setResult, row->desc, row->values, row->nulls);
 	clear(row);
+}
+
+/* The row as a value of its type; the next one begins. */
+Datum
+row_datum(Row *row)
+{
+	Datum		datum = HeapTupleGetDatum(heap_form_tuple(row->desc, row->values, row->nulls));
+
+	clear(row);
+	return datum;
 }
 
 /* Index of a column, -1 if there is none of that name. */
@@ -126,10 +143,14 @@ row_time(Row *row, const char *name, TimestampTz time)
 		set(row, name, TIMESTAMPTZOID, TimestampTzGetDatum(time));
 }
 
+/* A duration in microseconds. */
 void
 row_interval(Row *row, const char *name, int64 usec)
 {
-	set(row, name, INTERVALOID, datum_interval(usec));
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = usec;
+	set(row, name, INTERVALOID, IntervalPGetDatum(interval));
 }
 
 /* A limit in milliseconds; NULL when it is off. */
@@ -151,12 +172,8 @@ row_text(Row *row, const char *name, const char *text)
 void
 row_foreign_text(Row *row, const char *name, const char *text, int encoding)
 {
-	Datum		value;
-	bool		null;
-
-	datum_text(text, encoding, &value, &null);
-	if (!null)
-		set(row, name, TEXTOID, value);
+	if (text != NULL && text[0] != '\0')
+		set(row, name, TEXTOID, CStringGetTextDatum(encoding_to_database(text, encoding)));
 }
 
 /* The names of the bits that are set, as text[]; NULL for none. */
@@ -176,45 +193,137 @@ row_names(Row *row, const char *name, uint32 bits, int nbits, const char *(*bit_
 			PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT)));
 }
 
-/* The strongest lock of a session; NULL when none is known. */
+/*
+ * A lock in words: "RowExclusiveLock on relation public.stock".  A relation of
+ * another database has no name here, but its OID.  NULL when none is known.
+ */
 void
 row_lock(Row *row, const char *name, const HeldLock *lock)
 {
-	Datum		value;
-	bool		null;
+	const LOCKTAG *tag = &lock->tag;
+	char	   *relation = NULL;
+	StringInfoData out;
 
-	datum_lock(lock, &value, &null);
-	if (!null)
-		set(row, name, TEXTOID, value);
+	if (lock->mode == NoLock)
+		return;
+
+	if (tag->locktag_type == LOCKTAG_RELATION &&
+		(tag->locktag_field1 == InvalidOid || tag->locktag_field1 == MyDatabaseId))
+		relation = get_rel_name(tag->locktag_field2);
+	if (relation != NULL)
+		relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(tag->locktag_field2)),
+											  relation);
+	initStringInfo(&out);
+	locks_describe(&out, lock, relation);
+	set(row, name, TEXTOID, CStringGetTextDatum(out.data));
 }
 
-/* The columns client_addr and client_port. */
+/* The columns client_addr and client_port, as in pg_stat_activity. */
 void
 row_client(Row *row, const SockAddr *client)
 {
-	Datum		address;
-	Datum		port;
-	bool		address_null;
-	bool		port_null;
+	char		address[NI_MAXHOST];
+	int			port;
 
-	datum_client(client, &address, &address_null, &port, &port_null);
-	if (!address_null)
-		set(row, "client_addr", INETOID, address);
-	if (!port_null)
-		set(row, "client_port", INT4OID, port);
+	if (!session_client(client, address, sizeof(address), &port))
+		return;
+	if (address[0] != '\0')
+		set(row, "client_addr", INETOID,
+			DirectFunctionCall1(inet_in, CStringGetDatum(address)));
+	row_int(row, "client_port", port);
 }
 
-/* The columns trail and tags. */
+/* ---------- trails ---------- */
+
+static void
+push_text(CompatJsonb *json, JsonbIteratorToken token, const char *text)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = strlen(text);
+	compat_push_jsonb(json, token, &value);
+}
+
+static void
+push_number(CompatJsonb *json, const char *key, int64 number)
+{
+	JsonbValue	value;
+
+	push_text(json, WJB_KEY, key);
+	value.type = jbvNumeric;
+	value.val.numeric = int64_to_numeric(number);
+	compat_push_jsonb(json, WJB_VALUE, &value);
+}
+
+static void
+push_statement(CompatJsonb *json, const TrailStatement *statement, int encoding)
+{
+	compat_push_jsonb(json, WJB_BEGIN_OBJECT, NULL);
+	push_text(json, WJB_KEY, "at");
+	push_text(json, WJB_VALUE,
+			  JsonEncodeDateTime(palloc(MAXDATELEN + 1), TimestampTzGetDatum(statement->at),
+								 TIMESTAMPTZOID, NULL));
+	push_text(json, WJB_KEY, "query");
+	push_text(json, WJB_VALUE, encoding_to_database(statement->text, encoding));
+	if (statement->query_id != 0)
+		push_number(json, "query_id", (int64) statement->query_id);
+	if (statement->sqlerrcode != 0)
+	{
+		push_text(json, WJB_KEY, "sqlstate");
+		push_text(json, WJB_VALUE, pstrdup(unpack_sql_state(statement->sqlerrcode)));
+	}
+	compat_push_jsonb(json, WJB_END_OBJECT, NULL);
+}
+
+/*
+ * A trail that is not empty: an array of its statements, with the number of
+ * those dropped in their place.
+ */
+static Datum
+trail_json(const Trail *trail, int count, int encoding)
+{
+	CompatJsonb json = {0};
+
+	compat_push_jsonb(&json, WJB_BEGIN_ARRAY, NULL);
+	for (int n = 0; n < count; n++)
+	{
+		int64		dropped = trail_dropped_before(trail, n);
+
+		if (dropped > 0)
+		{
+			compat_push_jsonb(&json, WJB_BEGIN_OBJECT, NULL);
+			push_number(&json, "dropped", dropped);
+			compat_push_jsonb(&json, WJB_END_OBJECT, NULL);
+		}
+		push_statement(&json, trail_statement(trail, n), encoding);
+	}
+	compat_push_jsonb(&json, WJB_END_ARRAY, NULL);
+	return JsonbPGetDatum(JsonbValueToJsonb(json.result));
+}
+
+/*
+ * The columns trail and tags, of a database in encoding (-1: not known).  The
+ * tags are those of the newest statement that has some.
+ */
 void
 row_trail(Row *row, const Trail *trail, int encoding)
 {
-	Datum		value;
-	bool		null;
+	int			count = trail_count(trail);
 
-	datum_trail(trail, encoding, &value, &null);
-	if (!null)
-		set(row, "trail", JSONBOID, value);
-	datum_tags(trail, encoding, &value, &null);
-	if (!null)
-		set(row, "tags", JSONBOID, value);
+	if (count > 0)
+		set(row, "trail", JSONBOID, trail_json(trail, count, encoding));
+	for (int n = count - 1; n >= 0; n--)
+	{
+		int			ntags;
+		Jsonb	   *tags = tags_of_text(encoding_to_database(trail_statement(trail, n)->text,
+															 encoding), &ntags);
+
+		if (ntags > 0)
+		{
+			set(row, "tags", JSONBOID, JsonbPGetDatum(tags));
+			break;
+		}
+	}
 }

@@ -24,6 +24,7 @@ typedef struct Row
 
 extern void row_init(Row *row, TupleDesc desc);
 extern void row_put(Row *row, FunctionCallInfo fcinfo);
+extern Datum row_datum(Row *row);
 
 extern void row_bool(Row *row, const char *name, bool value);
 extern void row_int(Row *row, const char *name, int value);

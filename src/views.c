@@ -260,7 +260,7 @@ health(const ActorStatus *watcher, const ActorStatus *recorder)
 	if (recorder->condition[0] != '\0')
 		return psprintf("incidents are not recorded in database \"%s\": %s",
 						guc_database, recorder->condition);
-	return "ok";
+	return recorder->notice[0] != '\0' ? recorder->notice : "ok";
 }
 
 static void

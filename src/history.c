@@ -1,0 +1,529 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.c
+ *	  The table leakwatch.incidents, as the recorder writes it.
+ *
+ * Owns what is known of the table: its columns, what becomes of each when a
+ * row is written again, and all SQL.  Only the recorder calls this.
+ *
+ * Each call is a transaction of its own, as the owner of the table, within a
+ * security-restricted operation, and only with the table that belongs to the
+ * extension.  The recorder is a replica for it, so triggers and rules fire
+ * only where the owner has enabled them for that.
+ *
+ * Rows go over as one array of the table's own row type, whatever columns
+ * that has: an older table is filled as far as it goes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "facts.h"
+#include "history.h"
+#include "pgstat.h"
+#include "row.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+
+#define STATEMENT_TIMEOUT_MS	10000
+
+/* Rows deleted in one transaction. */
+#define DELETE_ROWS	1000
+
+/* What becomes of a column when its row is written again. */
+typedef enum Conflict
+{
+	KEEP,
+	REPLACE,
+	RAISE						/* the greater value stays */
+} Conflict;
+
+/* The columns that are written; facts.c has their values. */
+static const struct
+{
+	const char *name;
+	Conflict	conflict;
+}			columns[] = {
+	{"kind", KEEP},
+	{"pid", KEEP},
+	{"backend_start", KEEP},
+	{"since", KEEP},
+	{"datname", KEEP},
+	{"usename", KEEP},
+	{"application_name", KEEP},
+	{"client_addr", KEEP},
+	{"client_port", KEEP},
+	{"state", REPLACE},
+	{"detected_at", KEEP},
+	{"last_seen_at", REPLACE},
+	{"ended_at", REPLACE},
+	{"duration", REPLACE},
+	{"warn_limit", REPLACE},
+	{"terminate_limit", REPLACE},
+	{"action", REPLACE},
+	{"outcome", REPLACE},
+	{"outcome_detail", REPLACE},
+	{"blocked_sessions", RAISE},
+	{"xmin_age", RAISE},
+	{"query", REPLACE},
+	{"query_id", KEEP},
+	{"trail", REPLACE},
+	{"tags", REPLACE},
+	{"strongest_lock", REPLACE},
+	{"holds", REPLACE},
+	{"xmin_age_alone", RAISE},
+};
+
+/* A set of columns is a mask of 1 << index. */
+StaticAssertDecl(lengthof(columns) <= 64, "too many columns for a mask");
+
+/*
+ * Rows still open whose incidents ($2) are not: of before this start of the
+ * server ($1), or such that their end found no room in shared memory.
+ */
+static const char close_sql[] =
+"UPDATE leakwatch.incidents AS i SET"
+"  outcome = CASE WHEN i.backend_start < $1 THEN 'server_restart' ELSE 'disconnected' END,"
+"  outcome_detail = CASE WHEN i.backend_start < $1 THEN NULL ELSE 'the end was not recorded' END,"
+"  ended_at = CASE WHEN i.backend_start < $1 THEN $1 ELSE pg_catalog.now() END,"
+"  duration = GREATEST(i.duration, i.last_seen_at - i.since)"
+" WHERE i.outcome = 'open' AND NOT EXISTS (SELECT FROM pg_catalog.unnest($2) AS u"
+"  WHERE u.pid = i.pid AND u.backend_start = i.backend_start"
+"   AND u.kind = i.kind AND u.since = i.since)";
+
+static const char delete_sql[] =
+"DELETE FROM leakwatch.incidents AS i WHERE i.ctid = ANY (ARRAY("
+" SELECT o.ctid FROM leakwatch.incidents AS o"
+" WHERE o.ended_at < $1 ORDER BY o.ended_at LIMIT $2))";
+
+/* ---------- transactions ---------- */
+
+/* A transaction: the table in it, and what its end goes back to. */
+typedef struct Writing
+{
+	Relation	table;
+	Oid			user;
+	int			security_context;
+	MemoryContext memory_context;
+} Writing;
+
+/*
+ * The table, locked for writing.  NULL when the extension is not there: a
+ * table of that name alone is not ours.
+ */
+static Relation
+open_table(void)
+{
+	Oid			namespace = get_namespace_oid("leakwatch", true);
+	Oid			extension = get_extension_oid("leakwatch", true);
+	Oid			relation;
+	Relation	table;
+
+	if (!OidIsValid(namespace) || !OidIsValid(extension))
+		return NULL;
+	relation = get_relname_relid("incidents", namespace);
+	if (!OidIsValid(relation))
+		return NULL;
+	table = try_table_open(relation, RowExclusiveLock);
+	if (table != NULL && getExtensionOfObject(RelationRelationId, relation) != extension)
+	{
+		table_close(table, RowExclusiveLock);
+		return NULL;
+	}
+	return table;
+}
+
+/* Begin a transaction.  Its table is NULL when the extension is not there. */
+static void
+begin(const char *activity, Writing *writing)
+{
+	writing->memory_context = CurrentMemoryContext;
+	GetUserIdAndSecContext(&writing->user, &writing->security_context);
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	pgstat_report_activity(STATE_RUNNING, activity);
+	enable_timeout_after(STATEMENT_TIMEOUT, STATEMENT_TIMEOUT_MS);
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	writing->table = open_table();
+	PopActiveSnapshot();
+}
+
+/* Begin a transaction that writes, as the owner of the table. */
+static void
+begin_writing(const char *activity, Writing *writing)
+{
+	begin(activity, writing);
+	if (writing->table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"leakwatch\" has not been created")));
+	incident_set_table(MyDatabaseId, RelationGetRelid(writing->table));
+
+	/* the end of the transaction takes this back, whichever end it is */
+	SetUserIdAndSecContext(writing->table->rd_rel->relowner, SECURITY_RESTRICTED_OPERATION);
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+end(const Writing *writing)
+{
+	if (writing->table != NULL)
+		table_close(writing->table, NoLock);
+	SetUserIdAndSecContext(writing->user, writing->security_context);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(writing->memory_context);
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static void
+end_writing(const Writing *writing)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	end(writing);
+}
+
+/*
+ * Take back whatever was begun, after an error: in a PG_CATCH block or its
+ * like.  The error comes back, copied into the context.
+ */
+ErrorData *
+history_abort(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	disable_all_timeouts(false);
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return error;
+}
+
+static void
+expect(int result, int expected)
+{
+	if (result != expected)
+		elog(ERROR, "unexpected SPI result: %s", SPI_result_code_string(result));
+}
+
+/* ---------- rows ---------- */
+
+/* Make room for this many rows, and say which row they are made with. */
+static Datum *
+begin_rows(Relation table, int count, Row *row)
+{
+	row_init(row, RelationGetDescr(table));
+	return palloc(Max(count, 1) * sizeof(Datum));
+}
+
+/* Rows as an array of the table's row type. */
+static Datum
+row_array(Relation table, Datum *rows, int count)
+{
+	return PointerGetDatum(construct_array(rows, count, table->rd_rel->reltype,
+										   -1, false, TYPALIGN_DOUBLE));
+}
+
+static Oid
+row_array_type(Relation table)
+{
+	return get_array_type(table->rd_rel->reltype);
+}
+
+/*
+ * Is the fact there again, in a newer version?  A change of settings may have
+ * closed it and another opened it again since the last round.
+ */
+static bool
+is_superseded(const Record *record, const Record *records, int count)
+{
+	const Incident *incident = &record->incident;
+
+	for (int i = 0; i < count; i++)
+	{
+		const Incident *other = &records[i].incident;
+
+		if (records[i].version > record->version &&
+			other->kind == incident->kind &&
+			other->session.pid == incident->session.pid &&
+			other->session.since[SINCE_BACKEND] == incident->session.since[SINCE_BACKEND] &&
+			other->since == incident->since)
+			return true;
+	}
+	return false;
+}
+
+static Datum
+rows_of_records(Relation table, const Record *records, int count)
+{
+	Row			row;
+	Datum	   *rows = begin_rows(table, count, &row);
+	int			nrows = 0;
+	Trail	   *trail = palloc(trail_size());
+	TransactionId next_xid = horizon_next_xid();
+
+	for (int i = 0; i < count; i++)
+	{
+		const Incident *incident = &records[i].incident;
+
+		if (is_superseded(&records[i], records, count))
+			continue;
+		facts_public(&row, incident, incident->last_seen_at, next_xid);
+		facts_private(&row, incident, records[i].index, trail);
+		rows[nrows++] = row_datum(&row);
+	}
+	return row_array(table, rows, nrows);
+}
+
+/* The keys of the open incidents. */
+static Datum
+rows_of_open(Relation table)
+{
+	Row			row;
+	Datum	   *rows = begin_rows(table, incident_max(), &row);
+	int			nrows = 0;
+	Incident   *incident = palloc(sizeof(Incident));
+
+	for (int i = 0; i < incident_max(); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		/* one that is gone by now has been written, or will be closed next time */
+		if (!incident_is_open(i) || incident_copy(i, incident) == 0)
+			continue;
+		facts_key(&row, incident);
+		rows[nrows++] = row_datum(&row);
+	}
+	return row_array(table, rows, nrows);
+}
+
+/* ---------- statements ---------- */
+
+/* Which of our columns the table has. */
+static uint64
+present_columns(Relation table)
+{
+	uint64		present = 0;
+
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		if (SPI_fnumber(RelationGetDescr(table), columns[i].name) > 0)
+			present |= UINT64CONST(1) << i;
+	}
+	return present;
+}
+
+/* The statement that writes an array of rows, as far as the table goes. */
+static char *
+upsert_sql(uint64 present)
+{
+	StringInfoData names;
+	StringInfoData changes;
+
+	initStringInfo(&names);
+	initStringInfo(&changes);
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		const char *name = columns[i].name;
+
+		if (!(present & (UINT64CONST(1) << i)))
+			continue;
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", name);
+		if (columns[i].conflict == KEEP)
+			continue;
+		appendStringInfo(&changes, "%s%s = ", changes.len > 0 ? ", " : "", name);
+		if (columns[i].conflict == RAISE)
+			appendStringInfo(&changes, "GREATEST(i.%s, EXCLUDED.%s)", name, name);
+		else
+			appendStringInfo(&changes, "EXCLUDED.%s", name);
+	}
+	return psprintf("INSERT INTO leakwatch.incidents AS i (%s)"
+					" SELECT %s FROM pg_catalog.unnest($1)"
+					" ON CONFLICT (pid, backend_start, kind, since) DO UPDATE SET %s",
+					names.data, names.data, changes.data);
+}
+
+/* That statement, prepared anew only for another table or other columns. */
+static SPIPlanPtr
+upsert_plan(Relation table)
+{
+	static SPIPlanPtr plan = NULL;
+	static Oid	plan_type = InvalidOid;
+	static uint64 plan_columns = 0;
+	Oid			type = row_array_type(table);
+	uint64		present = present_columns(table);
+
+	if (plan != NULL && (plan_type != type || plan_columns != present))
+	{
+		SPI_freeplan(plan);
+		plan = NULL;
+	}
+	if (plan == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare(upsert_sql(present), 1, &type);
+
+		if (prepared == NULL)
+			expect(SPI_result, 0);
+		SPI_keepplan(prepared);
+		plan = prepared;
+		plan_type = type;
+		plan_columns = present;
+	}
+	return plan;
+}
+
+/* Execute a statement and return how many rows it was about. */
+static uint64
+execute(const char *sql, int nargs, Oid *types, Datum *args, int expected)
+{
+	expect(SPI_execute_with_args(sql, nargs, types, args, NULL, false, 0), expected);
+	return SPI_processed;
+}
+
+/* ---------- what the recorder calls ---------- */
+
+/* The version of the extension, in a context that outlives the transaction. */
+static char *
+extension_version(MemoryContext context)
+{
+	char	   *version;
+
+	expect(SPI_execute("SELECT extversion FROM pg_catalog.pg_extension"
+					   " WHERE extname = 'leakwatch'", true, 1), SPI_OK_SELECT);
+	version = SPI_processed == 1 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
+	return MemoryContextStrdup(context, version != NULL ? version : "");
+}
+
+static const char *
+missing_column(Relation table)
+{
+	uint64		present = present_columns(table);
+
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		if (!(present & (UINT64CONST(1) << i)))
+			return columns[i].name;
+	}
+	return NULL;
+}
+
+/* What there is to write to.  False when the extension is not there. */
+bool
+history_look(HistoryState *state)
+{
+	Writing		writing;
+	bool		there;
+
+	begin("looking for the table of incidents", &writing);
+	there = writing.table != NULL;
+	if (there)
+	{
+		SPI_connect();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		state->version = extension_version(writing.memory_context);
+		state->missing = missing_column(writing.table);
+		PopActiveSnapshot();
+		SPI_finish();
+	}
+	end(&writing);
+	return there;
+}
+
+/* Is it what is in the rows that the table does not take, rather than the world? */
+static bool
+is_refusal(int sqlerrcode)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return category == ERRCODE_DATA_EXCEPTION ||
+		category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
+}
+
+/*
+ * Write incidents in one transaction.  NULL when that is done; the error,
+ * when the table refuses them for what they are.  Other errors are thrown.
+ */
+ErrorData *
+history_write(const Record *records, int count)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		Writing		writing;
+		Datum		rows;
+
+		begin_writing("recording incidents", &writing);
+		rows = rows_of_records(writing.table, records, count);
+		expect(SPI_execute_plan(upsert_plan(writing.table), &rows, NULL, false, 0),
+			   SPI_OK_INSERT);
+		end_writing(&writing);
+	}
+	PG_CATCH();
+	{
+		error = history_abort(context);
+	}
+	PG_END_TRY();
+
+	if (error != NULL && !is_refusal(error->sqlerrcode))
+		ReThrowError(error);
+	return error;
+}
+
+/* Close the rows whose incidents are no longer. */
+void
+history_close(TimestampTz server_start)
+{
+	Writing		writing;
+	Oid			types[] = {TIMESTAMPTZOID, InvalidOid};
+	Datum		args[2];
+
+	begin_writing("closing incidents", &writing);
+	types[1] = row_array_type(writing.table);
+	args[0] = TimestampTzGetDatum(server_start);
+	args[1] = rows_of_open(writing.table);
+	execute(close_sql, lengthof(args), types, args, SPI_OK_UPDATE);
+	end_writing(&writing);
+}
+
+/* Delete the rows that ended before a time, some in each transaction. */
+void
+history_delete(TimestampTz ended_before)
+{
+	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
+	Datum		args[2];
+	uint64		deleted;
+
+	args[0] = TimestampTzGetDatum(ended_before);
+	args[1] = Int32GetDatum(DELETE_ROWS);
+	do
+	{
+		Writing		writing;
+
+		CHECK_FOR_INTERRUPTS();
+		begin_writing("deleting old incidents", &writing);
+		deleted = execute(delete_sql, lengthof(args), types, args, SPI_OK_DELETE);
+		end_writing(&writing);
+	} while (deleted == DELETE_ROWS);
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.h
+ *	  The table leakwatch.incidents, as the recorder writes it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_HISTORY_H
+#define LEAKWATCH_HISTORY_H
+
+#include "incident.h"
+
+/* A copy of an incident, where it is from and its version there. */
+typedef struct Record
+{
+	int			index;
+	uint64		version;
+	Incident	incident;
+} Record;
+
+/* What there is in this database. */
+typedef struct HistoryState
+{
+	char	   *version;		/* of the extension */
+	const char *missing;		/* a column that the table lacks, or NULL */
+} HistoryState;
+
+extern bool history_look(HistoryState *state);
+extern ErrorData *history_write(const Record *records, int count);
+extern void history_close(TimestampTz server_start);
+extern void history_delete(TimestampTz ended_before);
+extern ErrorData *history_abort(MemoryContext context);
+
+#endif							/* LEAKWATCH_HISTORY_H */
