@@ -31,6 +31,7 @@ OBJS = \
 	src/protection.o \
 	src/recorder.o \
 	src/report.o \
+	src/restore.o \
 	src/row.o \
 	src/session.o \
 	src/shmem.o \

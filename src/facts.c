@@ -39,6 +39,7 @@ facts_public(Row *row, const Incident *incident, TimestampTz at, TransactionId n
 {
 	int64		xmin_age = incident_xmin_age(incident, next_xid);
 
+	row_bigint(row, "id", incident->id);
 	facts_key(row, incident);
 	row_text(row, "datname", incident->names.database);
 	row_text(row, "usename", incident->names.role);

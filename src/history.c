@@ -57,6 +57,7 @@ static const struct
 	const char *name;
 	Conflict	conflict;
 }			columns[] = {
+	{"id", KEEP},
 	{"kind", KEEP},
 	{"pid", KEEP},
 	{"backend_start", KEEP},

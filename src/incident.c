@@ -49,6 +49,7 @@ typedef struct Incidents
 	/* the watcher's */
 	pg_atomic_uint64 last_version;
 	pg_atomic_uint32 open;		/* how many are open */
+	int64		last_id;
 
 	/* the recorder's */
 	pg_atomic_uint64 recorded;	/* all versions up to here are written */
@@ -119,6 +120,18 @@ next_version(void)
 
 	pg_atomic_write_u64(&incidents->last_version, version);
 	return version;
+}
+
+/*
+ * The number of an incident is the time it was found at, in microseconds, or
+ * the next that is free.  So numbers go up from one table, server start or
+ * restored dump to the next, and nobody has to remember the last.
+ */
+static int64
+next_id(TimestampTz detected_at)
+{
+	incidents->last_id = Max(incidents->last_id + 1, detected_at);
+	return incidents->last_id;
 }
 
 static void
@@ -237,6 +250,7 @@ incident_open(const Incident *incident, const Trail *trail)
 	entry = &incidents->entries[index];
 	change_begin(&entry->changes);
 	entry->incident = *incident;
+	entry->incident.id = next_id(incident->detected_at);
 	memcpy(incident_trail(index), trail, trail_size());
 	change_end(&entry->changes);
 	pg_write_barrier();

@@ -29,6 +29,7 @@ typedef enum IncidentAction
 typedef struct Incident
 {
 	/* what identifies it; never changes */
+	int64		id;				/* set by incident_open() */
 	LeakKind	kind;
 	TimestampTz since;			/* when the fact began */
 	Session		session;		/* as it was when the incident opened */

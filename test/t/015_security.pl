@@ -37,6 +37,7 @@ SELECT CASE WHEN classid = 'pg_proc'::regclass
 FROM pg_depend WHERE deptype = 'e'
 	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'leakwatch')
 	AND classid IN ('pg_proc'::regclass, 'pg_class'::regclass)
+	AND objid NOT IN (SELECT oid FROM pg_proc WHERE prorettype = 'trigger'::regtype)
 EOC
 cmp_ok(scalar @objects, '>=', 8, 'there are objects to try');
 foreach my $sql (@objects)

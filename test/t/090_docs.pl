@@ -184,7 +184,7 @@ my %objects = map { $_ => 1 } lines_of(q{
 	SELECT 'leakwatch.' || relname FROM pg_catalog.pg_class
 		WHERE relnamespace = 'leakwatch'::regnamespace AND relkind IN ('r', 'v')
 	UNION SELECT 'leakwatch.' || proname FROM pg_catalog.pg_proc
-		WHERE pronamespace = 'leakwatch'::regnamespace});
+		WHERE pronamespace = 'leakwatch'::regnamespace AND prorettype <> 'trigger'::regtype});
 my %exists = (%objects,
 	map { $_ => 1 } lines_of(q{SELECT name FROM pg_catalog.pg_settings WHERE name LIKE 'leakwatch.%'}));
 my %named;
