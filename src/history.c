@@ -450,36 +450,48 @@ history_look(HistoryState *state)
 	return there;
 }
 
-/* Is it what is in the rows that the table does not take, rather than the world? */
+/*
+ * Is this error about the world rather than about what is in the rows?  Then
+ * it would be the same for all of them.
+ */
 static bool
-is_refusal(int sqlerrcode)
+is_of_world(int sqlerrcode)
 {
-	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+	static const int classes[] = {
+		ERRCODE_CONNECTION_EXCEPTION,
+		ERRCODE_INVALID_TRANSACTION_STATE,
+		ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+		ERRCODE_INVALID_CATALOG_NAME,
+		ERRCODE_TRANSACTION_ROLLBACK,
+		ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION,
+		ERRCODE_INSUFFICIENT_RESOURCES,
+		ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+		ERRCODE_OPERATOR_INTERVENTION,
+		ERRCODE_SYSTEM_ERROR,
+		ERRCODE_INTERNAL_ERROR,
+	};
 
-	return category == ERRCODE_DATA_EXCEPTION ||
-		category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
+	for (int i = 0; i < lengthof(classes); i++)
+	{
+		if (ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(classes[i]))
+			return true;
+	}
+	return false;
 }
 
 /*
- * Write incidents in one transaction.  NULL when that is done; the error,
- * when the table refuses them for what they are.  Other errors are thrown.
+ * Do something that is about rows.  NULL when that is done; the error, when it
+ * is about what is in them.  Errors of the world are thrown.
  */
-ErrorData *
-history_write(const Record *records, int count)
+static ErrorData *
+attempt(void (*action) (const void *arg), const void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
 
 	PG_TRY();
 	{
-		Writing		writing;
-		Datum		rows;
-
-		begin_writing("recording incidents", &writing);
-		rows = rows_of_records(writing.table, records, count);
-		expect(SPI_execute_plan(upsert_plan(writing.table), &rows, NULL, false, 0),
-			   SPI_OK_INSERT);
-		end_writing(&writing);
+		action(arg);
 	}
 	PG_CATCH();
 	{
@@ -487,14 +499,41 @@ history_write(const Record *records, int count)
 	}
 	PG_END_TRY();
 
-	if (error != NULL && !is_refusal(error->sqlerrcode))
+	if (error != NULL && is_of_world(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }
 
-/* Close the rows whose incidents are no longer. */
-void
-history_close(TimestampTz server_start)
+typedef struct Batch
+{
+	const Record *records;
+	int			count;
+} Batch;
+
+static void
+write_batch(const void *arg)
+{
+	const Batch *batch = arg;
+	Writing		writing;
+	Datum		rows;
+
+	begin_writing("recording incidents", &writing);
+	rows = rows_of_records(writing.table, batch->records, batch->count);
+	expect(SPI_execute_plan(upsert_plan(writing.table), &rows, NULL, false, 0), SPI_OK_INSERT);
+	end_writing(&writing);
+}
+
+/* Write incidents in one transaction. */
+ErrorData *
+history_write(const Record *records, int count)
+{
+	Batch		batch = {records, count};
+
+	return attempt(write_batch, &batch);
+}
+
+static void
+close_rows(const void *arg)
 {
 	Writing		writing;
 	Oid			types[] = {TIMESTAMPTZOID, InvalidOid};
@@ -502,21 +541,27 @@ history_close(TimestampTz server_start)
 
 	begin_writing("closing incidents", &writing);
 	types[1] = row_array_type(writing.table);
-	args[0] = TimestampTzGetDatum(server_start);
+	args[0] = TimestampTzGetDatum(*(const TimestampTz *) arg);
 	args[1] = rows_of_open(writing.table);
 	execute(close_sql, lengthof(args), types, args, SPI_OK_UPDATE);
 	end_writing(&writing);
 }
 
-/* Delete the rows that ended before a time, some in each transaction. */
-void
-history_delete(TimestampTz ended_before)
+/* Close the rows whose incidents are no longer. */
+ErrorData *
+history_close(TimestampTz server_start)
+{
+	return attempt(close_rows, &server_start);
+}
+
+static void
+delete_rows(const void *arg)
 {
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
 	Datum		args[2];
 	uint64		deleted;
 
-	args[0] = TimestampTzGetDatum(ended_before);
+	args[0] = TimestampTzGetDatum(*(const TimestampTz *) arg);
 	args[1] = Int32GetDatum(DELETE_ROWS);
 	do
 	{
@@ -527,4 +572,11 @@ history_delete(TimestampTz ended_before)
 		deleted = execute(delete_sql, lengthof(args), types, args, SPI_OK_DELETE);
 		end_writing(&writing);
 	} while (deleted == DELETE_ROWS);
+}
+
+/* Delete the rows that ended before a time, some in each transaction. */
+ErrorData *
+history_delete(TimestampTz ended_before)
+{
+	return attempt(delete_rows, &ended_before);
 }

@@ -27,8 +27,8 @@ typedef struct HistoryState
 
 extern bool history_look(HistoryState *state);
 extern ErrorData *history_write(const Record *records, int count);
-extern void history_close(TimestampTz server_start);
-extern void history_delete(TimestampTz ended_before);
+extern ErrorData *history_close(TimestampTz server_start);
+extern ErrorData *history_delete(TimestampTz ended_before);
 extern ErrorData *history_abort(MemoryContext context);
 
 #endif							/* LEAKWATCH_HISTORY_H */

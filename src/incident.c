@@ -11,6 +11,7 @@
  *	version		atomic, the watcher's: 0 for a free entry, else a number that
  *				never comes again and grows with each change worth recording
  *	written		atomic, the recorder's: the version that is safe in the table
+ *	refused		atomic, the recorder's: the version that the table does not take
  *
  * This is state and not a queue of events: an entry that changes thrice
  * between two visits of the recorder is written once.  An entry is free again
@@ -39,6 +40,7 @@ typedef struct Entry
 	pg_atomic_uint32 changes;
 	pg_atomic_uint64 version;
 	pg_atomic_uint64 written;
+	pg_atomic_uint64 refused;
 	Incident	incident;
 } Entry;
 
@@ -52,7 +54,12 @@ typedef struct Incidents
 	int64		last_id;
 
 	/* the recorder's */
-	pg_atomic_uint64 recorded;	/* all versions up to here are written */
+	pg_atomic_uint64 recorded;	/* all versions up to here are written, or
+								 * refused */
+	pg_atomic_uint64 writes;	/* how often one was marked as written */
+	pg_atomic_uint64 retry_at;	/* when to try again what was refused,
+								 * monotonic us; 0: nothing was */
+	int64		retry_wait;
 	Oid			database;		/* where the table is */
 	Oid			relation;		/* the table */
 
@@ -68,6 +75,11 @@ static int	nfree = 0;
 static int *ended = NULL;
 static int	ended_head = 0;
 static int	nended = 0;
+static uint64 reclaimed = 0;	/* writes, as of the last look for written ones */
+
+/* What the table refused: first and longest wait before the next try, in us. */
+#define RETRY_MIN	USECS_PER_SEC
+#define RETRY_MAX	(60 * USECS_PER_SEC)
 
 /* For how many incidents there is room. */
 int
@@ -105,11 +117,14 @@ incident_shmem_init(void)
 	pg_atomic_init_u64(&incidents->last_version, 0);
 	pg_atomic_init_u32(&incidents->open, 0);
 	pg_atomic_init_u64(&incidents->recorded, 0);
+	pg_atomic_init_u64(&incidents->writes, 0);
+	pg_atomic_init_u64(&incidents->retry_at, 0);
 	for (int i = 0; i < incidents->count; i++)
 	{
 		pg_atomic_init_u32(&incidents->entries[i].changes, 0);
 		pg_atomic_init_u64(&incidents->entries[i].version, 0);
 		pg_atomic_init_u64(&incidents->entries[i].written, 0);
+		pg_atomic_init_u64(&incidents->entries[i].refused, 0);
 	}
 }
 
@@ -196,17 +211,27 @@ incident_attach(void (*adopt) (int index, const Incident *incident))
 	pg_atomic_write_u32(&incidents->open, open);
 }
 
-/* Free the entries of ended incidents that the recorder has written. */
+/*
+ * Free the entries of ended incidents that the recorder has written.  The
+ * others keep their order, and one that the table refuses keeps nobody's room.
+ */
 void
 incident_reclaim(void)
 {
-	while (nended > 0)
-	{
-		Entry	   *entry = &incidents->entries[ended[ended_head]];
+	uint64		writes = pg_atomic_read_u64(&incidents->writes);
 
-		if (pg_atomic_read_u64(&entry->written) != pg_atomic_read_u64(&entry->version))
-			break;
-		release(pop_ended());
+	if (writes == reclaimed)
+		return;
+	reclaimed = writes;
+	pg_read_barrier();
+	for (int left = nended; left > 0; left--)
+	{
+		int			index = pop_ended();
+
+		if (incident_is_pending(index))
+			push_ended(index);
+		else
+			release(index);
 	}
 }
 
@@ -304,6 +329,14 @@ incident_is_pending(int index)
 	return version != 0 && version != pg_atomic_read_u64(&entry->written);
 }
 
+/* Is what is pending there what the table has refused? */
+bool
+incident_is_refused(int index)
+{
+	return incident_is_pending(index) &&
+		pg_atomic_read_u64(&incidents->entries[index].refused) == incident_version(index);
+}
+
 /* The version of the incident at this index; 0 when there is none. */
 uint64
 incident_version(int index)
@@ -356,6 +389,52 @@ void
 incident_mark_written(int index, uint64 version)
 {
 	pg_atomic_write_u64(&incidents->entries[index].written, version);
+	pg_write_barrier();
+	pg_atomic_write_u64(&incidents->writes, pg_atomic_read_u64(&incidents->writes) + 1);
+}
+
+/* The recorder: the table does not take this version. */
+void
+incident_mark_refused(int index, uint64 version)
+{
+	pg_atomic_write_u64(&incidents->entries[index].refused, version);
+}
+
+/*
+ * The recorder: have what was refused tried again, later each time.  A time
+ * that is still to come stays.
+ */
+void
+incident_retry_later(int64 monotonic)
+{
+	if ((int64) pg_atomic_read_u64(&incidents->retry_at) > monotonic)
+		return;
+	incidents->retry_wait = Min(Max(2 * incidents->retry_wait, RETRY_MIN), RETRY_MAX);
+	pg_atomic_write_u64(&incidents->retry_at, monotonic + incidents->retry_wait);
+}
+
+/* The recorder: there is nothing to be tried again. */
+void
+incident_no_retry(void)
+{
+	incidents->retry_wait = 0;
+	pg_atomic_write_u64(&incidents->retry_at, 0);
+}
+
+/* Did the last round leave anything that the table refused? */
+bool
+incident_any_refused(void)
+{
+	return pg_atomic_read_u64(&incidents->retry_at) != 0;
+}
+
+/* Is it time to try again what was refused? */
+bool
+incident_retry_is_due(int64 monotonic)
+{
+	int64		retry_at = pg_atomic_read_u64(&incidents->retry_at);
+
+	return retry_at != 0 && monotonic >= retry_at;
 }
 
 /* The recorder: up to where its coming round will have to go. */
@@ -365,9 +444,9 @@ incident_last_version(void)
 	return pg_atomic_read_u64(&incidents->last_version);
 }
 
-/* The recorder: a round that began at this version has written everything. */
+/* The recorder: a round that began at this version has tried everything. */
 void
-incident_all_written(uint64 version)
+incident_all_tried(uint64 version)
 {
 	pg_atomic_write_u64(&incidents->recorded, version);
 }
@@ -384,13 +463,17 @@ incident_set_table(Oid database, Oid relation)
 	incidents->database = database;
 	incidents->relation = relation;
 	for (int i = 0; i < incidents->count; i++)
+	{
 		pg_atomic_write_u64(&incidents->entries[i].written, 0);
+		pg_atomic_write_u64(&incidents->entries[i].refused, 0);
+	}
+	incident_no_retry();
 	pg_atomic_write_u64(&incidents->recorded, 0);
 }
 
-/* Is there anything that the table does not have? */
+/* Is there anything new that the table does not have? */
 bool
-incident_any_pending(void)
+incident_any_new(void)
 {
 	return pg_atomic_read_u64(&incidents->recorded) !=
 		pg_atomic_read_u64(&incidents->last_version);
@@ -402,7 +485,7 @@ incident_open_count(void)
 	return (int) pg_atomic_read_u32(&incidents->open);
 }
 
-/* How many incidents wait to be written. */
+/* How many incidents wait to be written, those refused included. */
 int
 incident_pending_count(void)
 {
@@ -411,6 +494,17 @@ incident_pending_count(void)
 	for (int i = 0; i < incidents->count; i++)
 		pending += incident_is_pending(i);
 	return pending;
+}
+
+/* How many of these the table has refused. */
+int
+incident_refused_count(void)
+{
+	int			refused = 0;
+
+	for (int i = 0; i < incidents->count; i++)
+		refused += incident_is_refused(i);
+	return refused;
 }
 
 /*

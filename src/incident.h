@@ -76,17 +76,24 @@ extern void incident_reclaim(void);
 
 /* The recorder's. */
 extern bool incident_is_pending(int index);
+extern bool incident_is_refused(int index);
 extern bool incident_is_open(int index);
 extern uint64 incident_version(int index);
 extern void incident_mark_written(int index, uint64 version);
+extern void incident_mark_refused(int index, uint64 version);
+extern void incident_retry_later(int64 monotonic);
+extern void incident_no_retry(void);
 extern uint64 incident_last_version(void);
-extern void incident_all_written(uint64 version);
+extern void incident_all_tried(uint64 version);
 extern void incident_set_table(Oid database, Oid relation);
 
 /* Anybody's. */
-extern bool incident_any_pending(void);
+extern bool incident_any_new(void);
+extern bool incident_any_refused(void);
+extern bool incident_retry_is_due(int64 monotonic);
 extern int	incident_open_count(void);
 extern int	incident_pending_count(void);
+extern int	incident_refused_count(void);
 extern uint64 incident_copy(int index, Incident *incident);
 extern bool incident_copy_trail(int index, const Incident *incident, Trail *trail);
 extern int64 incident_duration(const Incident *incident, TimestampTz now);

@@ -121,7 +121,8 @@ launch_tend(int64 monotonic)
 		housekeeping_at = monotonic + HOUSEKEEPING_INTERVAL;
 		control_request_housekeeping();
 	}
-	wanted = incident_any_pending() || control_housekeeping_requested();
+	wanted = incident_any_new() || incident_retry_is_due(monotonic) ||
+		control_housekeeping_requested();
 
 	if (is_running(monotonic))
 	{

@@ -20,10 +20,12 @@
 
 #include "compat.h"
 
+#include "clock.h"
 #include "control.h"
 #include "guc.h"
 #include "history.h"
 #include "hooks.h"
+#include "kind.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -39,12 +41,13 @@
 /* Incidents written in one transaction. */
 #define BATCH_SIZE	100
 
-/* What the table refused in a round: how many, and why the first. */
-typedef struct Refusals
+/* The first incident that the table refused in a round, and why. */
+typedef struct Refusal
 {
-	int			count;
-	char	   *reason;
-} Refusals;
+	LeakKind	kind;
+	int			pid;
+	ErrorData  *error;			/* NULL: it refused none */
+} Refusal;
 
 static char database_name[NAMEDATALEN];
 
@@ -57,7 +60,7 @@ pg_noreturn extern PGDLLEXPORT void leakwatch_recorder_main(Datum arg);
  * the batch is halved until it stands alone, and it stays pending.
  */
 static void
-write_batch(const Record *records, int count, Refusals *refusals)
+write_batch(const Record *records, int count, Refusal *refusal)
 {
 	ErrorData  *error;
 
@@ -68,19 +71,25 @@ write_batch(const Record *records, int count, Refusals *refusals)
 		for (int i = 0; i < count; i++)
 			incident_mark_written(records[i].index, records[i].version);
 		control_count(COUNT_WRITTEN, count);
+		return;
 	}
-	else if (count == 1)
+	if (count > 1)
 	{
-		if (refusals->count++ == 0)
-			refusals->reason = pstrdup(error->message);
+		write_batch(records, count / 2, refusal);
+		write_batch(records + count / 2, count - count / 2, refusal);
 	}
 	else
 	{
-		write_batch(records, count / 2, refusals);
-		write_batch(records + count / 2, count - count / 2, refusals);
+		incident_mark_refused(records->index, records->version);
+		if (refusal->error == NULL)
+		{
+			refusal->kind = records->incident.kind;
+			refusal->pid = records->incident.session.pid;
+			refusal->error = error;
+			return;
+		}
 	}
-	if (error != NULL)
-		FreeErrorData(error);
+	FreeErrorData(error);
 }
 
 /* Where an incident is, and its version when it was found there. */
@@ -99,9 +108,9 @@ by_version(const void *a, const void *b)
 	return va < vb ? -1 : va > vb;
 }
 
-/* Where incidents wait to be written, oldest version first. */
+/* Where the incidents are that qualify, oldest version first. */
 static Place *
-find_pending(int *count)
+find_incidents(bool (*qualifies) (int index), int *count)
 {
 	int			room = 64;
 	Place	   *places = palloc(room * sizeof(Place));
@@ -110,7 +119,7 @@ find_pending(int *count)
 	for (int i = 0; i < incident_max(); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!incident_is_pending(i))
+		if (!qualifies(i))
 			continue;
 		if (*count == room)
 		{
@@ -124,13 +133,12 @@ find_pending(int *count)
 	return places;
 }
 
-/* Write all that the table does not have. */
+/* Write the incidents that qualify. */
 static void
-write_pending(Refusals *refusals)
+write_incidents(bool (*qualifies) (int index), Refusal *refusal)
 {
-	uint64		up_to = incident_last_version();
 	int			count;
-	Place	   *places = find_pending(&count);
+	Place	   *places = find_incidents(qualifies, &count);
 	Record	   *records = palloc(BATCH_SIZE * sizeof(Record));
 
 	for (int i = 0; i < count;)
@@ -148,25 +156,76 @@ write_pending(Refusals *refusals)
 				size++;
 		}
 		if (size > 0)
-			write_batch(records, size, refusals);
+			write_batch(records, size, refusal);
 	}
-
-	/* a row may have been refused, or the table be another than before */
-	if (incident_pending_count() == 0)
-		incident_all_written(up_to);
 }
 
-/* Close what a stopped server left open, and delete what is too old. */
+static bool
+is_new(int index)
+{
+	return incident_is_pending(index) && !incident_is_refused(index);
+}
+
+/* Write what has come since the last round. */
+static void
+write_new(Refusal *refusal)
+{
+	uint64		up_to = incident_last_version();
+	int			left;
+
+	write_incidents(is_new, refusal);
+
+	/* there may be more, or the table may be another than before */
+	find_incidents(is_new, &left);
+	if (left == 0)
+		incident_all_tried(up_to);
+}
+
+/*
+ * Close what a stopped server left open, and delete what is too old.  What the
+ * table refuses of that waits for the next time.
+ */
 static void
 keep_house(void)
 {
-	history_close(control_init_time());
-	if (guc_retention > 0)
-		history_delete(GetCurrentTimestamp() - guc_retention * USECS_PER_SEC);
+	ErrorData  *error = history_close(control_init_time());
+
+	if (error == NULL && guc_retention > 0)
+		error = history_delete(GetCurrentTimestamp() - guc_retention * USECS_PER_SEC);
 	control_housekeeping_done();
+	if (error == NULL)
+		return;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("leakwatch could not close or delete old incidents in database \"%s\": %s",
+					database_name, error->message)));
+	control_error(RECORDER, error->message);
 }
 
-/* Say what of the incidents this database does not take, or "" for nothing. */
+/*
+ * Say which incident the table refuses, of how many: in the status view, and
+ * in the log when these are the first.
+ */
+static void
+note_refusal(const Refusal *refusal, int count, bool first)
+{
+	char	   *message = psprintf("table leakwatch.incidents in database \"%s\" refused %d incident%s: %s of the session with PID %d: %s",
+								   database_name, count, count == 1 ? "" : "s",
+								   kind_info(refusal->kind)->name, refusal->pid,
+								   refusal->error->message);
+
+	if (first)
+	{
+		ereport(WARNING,
+				(errcode(refusal->error->sqlerrcode),
+				 errmsg_internal("%s", message),
+				 errdetail("It waits in shared memory and is tried again. Others are recorded.")));
+		control_error(RECORDER, message);
+	}
+	control_notice(RECORDER, message);
+}
+
+/* Say which incidents this database does not take, or not whole. */
 static void
 note_shortcoming(const HistoryState *state)
 {
@@ -202,24 +261,40 @@ static bool
 work(void)
 {
 	HistoryState state;
-	Refusals	refusals = {0};
+	Refusal		refusal = {0};
+	bool		first = !incident_any_refused();
+	int			refused;
+	bool		retry = incident_retry_is_due(clock_monotonic());
 
 	if (!history_look(&state))
 		return false;
-	note_shortcoming(&state);
-	if (incident_any_pending())
-		write_pending(&refusals);
+	if (incident_any_new())
+		write_new(&refusal);
+	if (retry)
+		write_incidents(incident_is_refused, &refusal);
 	if (control_housekeeping_requested())
 		keep_house();
 
-	/* only now, so that one row does not hold back anything else */
-	if (refusals.count > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg_plural("their table refused %d incident: %s",
-							   "their table refused %d incidents: %s",
-							   refusals.count, refusals.count, refusals.reason)));
+	refused = incident_refused_count();
+	if (refused > 0)
+		incident_retry_later(clock_monotonic());
+	else
+		incident_no_retry();
+
+	/* in between, what was said of the refused ones holds */
+	if (refusal.error != NULL && refused > 0)
+		note_refusal(&refusal, refused, first);
+	else if (refused == 0)
+		note_shortcoming(&state);
 	return true;
+}
+
+/* Is there reason for a round? */
+static bool
+is_wanted(void)
+{
+	return incident_any_new() || incident_retry_is_due(clock_monotonic()) ||
+		control_housekeeping_requested();
 }
 
 /* ---------- the process ---------- */
@@ -258,7 +333,7 @@ give_up_without_extension(void)
 	if (incident_pending_count() == 0)
 	{
 		/* CREATE EXTENSION asks for both again */
-		incident_all_written(incident_last_version());
+		incident_all_tried(incident_last_version());
 		control_housekeeping_done();
 		proc_exit(0);
 	}
@@ -310,7 +385,7 @@ leakwatch_recorder_main(Datum arg)
 		control_condition(RECORDER, "");
 		MemoryContextReset(context);
 
-		while (!incident_any_pending() && !control_housekeeping_requested())
+		while (!is_wanted())
 		{
 			int			events;
 
