@@ -262,7 +262,6 @@ hooks_install(void)
 	if (guc_trail_length > 0)
 		RegisterSubXactCallback(on_subtransaction, NULL);
 	RegisterXactCallback(on_transaction, NULL);
-	listen_init();
 }
 
 /* From now on this process is that actor. */

@@ -24,7 +24,6 @@
 
 typedef struct ListenAction
 {
-	int			level;			/* transaction nesting level */
 	bool		listen;			/* else unlisten */
 	char	   *channel;		/* NULL: all */
 } ListenAction;
@@ -32,11 +31,58 @@ typedef struct ListenAction
 /* Of this transaction, oldest first; lives in TopTransactionContext. */
 static List *pending = NIL;
 
+/*
+ * Where the actions of each transaction nesting level begin that has some,
+ * innermost first; lives there too.  Those of a level are the last ones as
+ * long as it is the innermost.
+ */
+typedef struct ListenLevel
+{
+	int			level;
+	int			first;			/* index in pending */
+	struct ListenLevel *outer;
+} ListenLevel;
+
+static ListenLevel *innermost = NULL;
+
 /* Channels listened to, as of the last commit and as of the coming one. */
 static List *channels = NIL;
 static MemoryContext channels_context = NULL;
 static List *next_channels = NIL;
 static MemoryContext next_context = NULL;
+
+static void on_transaction(XactEvent event, void *arg);
+static void on_subtransaction(SubXactEvent event, SubTransactionId mySubid,
+							  SubTransactionId parentSubid, void *arg);
+
+/* Only a session that listens has to be told of the end of each transaction. */
+static void
+register_callbacks(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	registered = true;
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
+}
+
+/* From here on, actions are of the current level. */
+static void
+enter_level(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	ListenLevel *entered;
+
+	if (innermost != NULL && innermost->level == level)
+		return;
+	entered = palloc(sizeof(ListenLevel));
+	entered->level = level;
+	entered->first = list_length(pending);
+	entered->outer = innermost;
+	innermost = entered;
+}
 
 /* Note a statement that has been executed, if it is one of ours. */
 void
@@ -68,9 +114,10 @@ listen_note(const Node *statement)
 	if (!listen && channels == NIL && pending == NIL)
 		return;
 
+	register_callbacks();
 	oldcontext = MemoryContextSwitchTo(TopTransactionContext);
+	enter_level();
 	action = palloc(sizeof(ListenAction));
-	action->level = GetCurrentTransactionNestLevel();
 	action->listen = listen;
 	action->channel = channel ? pstrdup(channel) : NULL;
 	pending = lappend(pending, action);
@@ -123,6 +170,13 @@ prepare_channels(void)
 }
 
 static void
+forget_pending(void)
+{
+	pending = NIL;
+	innermost = NULL;
+}
+
+static void
 forget_next_channels(void)
 {
 	if (next_context != NULL)
@@ -156,13 +210,13 @@ on_transaction(XactEvent event, void *arg)
 				next_channels = NIL;
 				slot_publish_listening(channels != NIL);
 			}
-			pending = NIL;
+			forget_pending();
 			break;
 
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			forget_next_channels();
-			pending = NIL;
+			forget_pending();
 			break;
 
 		default:
@@ -174,30 +228,22 @@ static void
 on_subtransaction(SubXactEvent event, SubTransactionId mySubid,
 				  SubTransactionId parentSubid, void *arg)
 {
-	int			level;
-	ListCell   *lc;
+	int			level = GetCurrentTransactionNestLevel();
 
-	if (pending == NIL ||
-		(event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB))
+	if (innermost == NULL || innermost->level < level)
 		return;
 
-	level = GetCurrentTransactionNestLevel();
-	foreach(lc, pending)
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
-		ListenAction *action = lfirst(lc);
-
-		if (action->level < level)
-			continue;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			action->level = level - 1;
+		/* its actions become the outer level's, which may have some already */
+		if (innermost->outer != NULL && innermost->outer->level == level - 1)
+			innermost = innermost->outer;
 		else
-			pending = foreach_delete_current(pending, lc);
+			innermost->level = level - 1;
 	}
-}
-
-void
-listen_init(void)
-{
-	RegisterXactCallback(on_transaction, NULL);
-	RegisterSubXactCallback(on_subtransaction, NULL);
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		pending = list_truncate(pending, innermost->first);
+		innermost = innermost->outer;
+	}
 }

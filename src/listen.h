@@ -10,7 +10,6 @@
 
 #include "nodes/nodes.h"
 
-extern void listen_init(void);
 extern void listen_note(const Node *statement);
 
 #endif							/* LEAKWATCH_LISTEN_H */
