@@ -9,6 +9,7 @@ OBJS = \
 	src/agenda.o \
 	src/assertion.o \
 	src/clock.o \
+	src/command.o \
 	src/control.o \
 	src/encoding.o \
 	src/enforce.o \
@@ -27,6 +28,7 @@ OBJS = \
 	src/listen.o \
 	src/locks.o \
 	src/names.o \
+	src/note.o \
 	src/outcome.o \
 	src/protection.o \
 	src/recorder.o \
@@ -37,6 +39,7 @@ OBJS = \
 	src/shmem.o \
 	src/slot.o \
 	src/sqlcommenter.o \
+	src/statement.o \
 	src/tags.o \
 	src/terminate.o \
 	src/trail.o \

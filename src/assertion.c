@@ -58,14 +58,19 @@ list_statements(StringInfo out, const Trail *trail, int encoding)
 {
 	int			count = trail_count(trail);
 
-	for (int n = 0; n < count; n++)
+	for (int n = 0; n <= count; n++)
 	{
-		const TrailStatement *statement = trail_statement(trail, n);
+		const TrailStatement *statement;
 		int64		dropped = trail_dropped_before(trail, n);
 
 		if (dropped > 0)
 			appendStringInfo(out, "\n    (" INT64_FORMAT " more)", dropped);
+		if (n == count)
+			break;
+		statement = trail_statement(trail, n);
 		appendStringInfo(out, "\n    %s", encoding_to_database(statement->text, encoding));
+		if (statement->count > 1)
+			appendStringInfo(out, " (%u times)", statement->count);
 		if (statement->sqlerrcode != 0)
 			appendStringInfo(out, " [%s]", unpack_sql_state(statement->sqlerrcode));
 	}

@@ -19,11 +19,11 @@
 #include "kind.h"
 #include "listen.h"
 #include "nodes/parsenodes.h"
+#include "note.h"
 #include "slot.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
-#include "trail.h"
 #include "utils/elog.h"
 #include "words.h"
 
@@ -50,7 +50,7 @@ wake_watcher(int code, Datum arg)
  * client which limit it was over.
  */
 static void
-note_end(ErrorData *edata)
+note_fatal(ErrorData *edata)
 {
 	Excess		reason;
 
@@ -85,10 +85,10 @@ static void
 on_emit_log(ErrorData *edata)
 {
 	if (edata->elevel >= FATAL)
-		note_end(edata);
+		note_fatal(edata);
 	/* an ERROR gets here only when nothing in the statement has caught it */
 	if (edata->elevel == ERROR)
-		trail_note_failure(edata->sqlerrcode, debug_query_string);
+		note_failure(edata->sqlerrcode, debug_query_string);
 	if (is_actor && edata->elevel >= ERROR && edata->message != NULL)
 	{
 		control_error(this_actor, edata->message);
@@ -122,17 +122,17 @@ note_extension_created(void)
 static void
 note_going_on(void)
 {
-	if (slot_is_watched() && !proc_exit_inprogress)
+	if (unlikely(slot_is_addressed()) && slot_is_watched() && !proc_exit_inprogress)
 		slot_publish_going_on(GetCurrentStatementStartTimestamp());
 }
 
 /* A transaction that has failed is over for the server when it fails. */
 static bool
-ends_failed_transaction(const Node *statement)
+ends_failed_transaction(const TransactionStmt *statement)
 {
-	if (!IsA(statement, TransactionStmt) || !IsAbortedTransactionBlockState())
+	if (!IsAbortedTransactionBlockState())
 		return false;
-	switch (((const TransactionStmt *) statement)->kind)
+	switch (statement->kind)
 	{
 		case TRANS_STMT_COMMIT:
 		case TRANS_STMT_ROLLBACK:
@@ -161,37 +161,34 @@ tell_client(const Excess *report, TimestampTz at)
 }
 
 /*
- * A statement is about to be executed.  A session that goes on after it was
- * reported says so to the watcher, and once to its client.
+ * A statement is about to be executed, and the watcher has marked the session,
+ * or reported it.  One that goes on says so to the watcher, and once to its
+ * client.
  */
-static void
-note_statement(void)
+static pg_noinline void
+answer_watcher(void)
 {
-	static bool exit_announced = false;
 	static TimestampTz announced_at = 0;
 	TimestampTz at = GetCurrentStatementStartTimestamp();
 	Excess		report;
 
-	if (unlikely(!exit_announced))
-	{
-		slot_announce_exit();
-		exit_announced = true;
-	}
 	/* not for all that runs inside: a session that is seen active is looked at */
-	if (unlikely(slot_is_watched()) && announced_at != at)
+	if (slot_is_watched() && announced_at != at)
 	{
 		announced_at = at;
 		slot_announce();
 	}
-	if (unlikely(slot_take_report(at, &report)) && guc_warn_client && MyBackendType == B_BACKEND)
+	if (slot_take_report(at, &report) && guc_warn_client && MyBackendType == B_BACKEND)
 		tell_client(&report, at);
 }
 
 static void
 on_executor_start(QueryDesc *queryDesc, int eflags)
 {
-	note_statement();
-	trail_note(queryDesc->plannedstmt, queryDesc->sourceText);
+	if (unlikely(slot_is_addressed()))
+		answer_watcher();
+	note_statement(queryDesc->plannedstmt, queryDesc->sourceText,
+			   (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
 	else
@@ -205,17 +202,28 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 {
 	/* the statement's tree may not outlive its execution: note it before */
 	Node	   *statement = pstmt->utilityStmt;
-	bool		creates_us = IsA(statement, CreateExtensionStmt) &&
-		strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
-	bool		updates_us = IsA(statement, AlterExtensionStmt) &&
-		strcmp(((AlterExtensionStmt *) statement)->extname, "leakwatch") == 0;
+	bool		creates_us = false;
+	bool		updates_us = false;
 
-	note_statement();
+	if (unlikely(slot_is_addressed()))
+		answer_watcher();
 	if (context == PROCESS_UTILITY_TOPLEVEL)
-		trail_note(pstmt, queryString);
-	listen_note(statement);
-	if (ends_failed_transaction(statement))
-		note_going_on();
+		note_statement(pstmt, queryString, true);
+	else
+		note_within(pstmt);
+	if (IsA(statement, TransactionStmt))
+	{
+		if (ends_failed_transaction((const TransactionStmt *) statement))
+			note_going_on();
+	}
+	else
+	{
+		listen_note(statement);
+		creates_us = IsA(statement, CreateExtensionStmt) &&
+			strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
+		updates_us = IsA(statement, AlterExtensionStmt) &&
+			strcmp(((AlterExtensionStmt *) statement)->extname, "leakwatch") == 0;
+	}
 
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
@@ -235,7 +243,9 @@ on_transaction(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 
-	trail_note_end(event == XACT_EVENT_ABORT);
+	if (event == XACT_EVENT_ABORT)
+		note_rollback();
+	note_end();
 	note_going_on();
 	if (extension_changed && event == XACT_EVENT_COMMIT)
 		control_want_recorder();
@@ -247,7 +257,10 @@ on_subtransaction(SubXactEvent event, SubTransactionId mySubid,
 				  SubTransactionId parentSubid, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		trail_note_end(true);
+	{
+		note_rollback();
+		note_end();
+	}
 }
 
 void

@@ -57,28 +57,66 @@ message_text(Message message, const Incident *incident, const Excess *excess)
 					words_excess(excess, words, sizeof(words)));
 }
 
+/* It may end within a character. */
+static void
+append_query(StringInfo out, const char *query, int encoding)
+{
+	int			length = strlen(query);
+
+	if (encoding >= 0)
+		length = pg_encoding_mbcliplen(encoding, query, length, length);
+	appendBinaryStringInfo(out, query, length);
+}
+
+/*
+ * Is this what pg_stat_activity shows?  A portal is noted when it is bound, and
+ * shown when it is executed.
+ */
+static bool
+is_activity(const TrailStatement *statement, const SessionText *text)
+{
+	return statement->last_at == text->query_start || statement->length == strlen(text->query);
+}
+
+/*
+ * The statement that runs, or that came last.  What a driver or a framework
+ * has sent after it tells nothing of the code.
+ */
+static const char *
+last_statement(const Session *session, const SessionText *text, const Trail *trail)
+{
+	const TrailStatement *own = trail_of_application(trail, true);
+
+	if (session->state == SESSION_ACTIVE ||
+		session->state == SESSION_IDLE_IN_ABORTED_TRANSACTION ||
+		own == NULL || text->query[0] == '\0' ||
+		(own == trail_before(trail, NULL) && is_activity(own, text)))
+		return text->query;
+	return own->text;
+}
+
 /*
  * How the transaction began, what failed in it, and the tags that tell which
  * code it was.
  */
 static void
-add_trail_detail(StringInfo out, const Trail *trail, const char *last_statement)
+add_trail_detail(StringInfo out, const Trail *trail, const SessionText *text, const char *last)
 {
-	int			count = trail_count(trail);
+	const TrailStatement *newest = trail_before(trail, NULL);
 	const TrailStatement *first;
-	const TrailStatement *newest;
 	char	   *tags;
 
-	if (count == 0)
+	if (newest == NULL)
 		return;
-	first = trail_statement(trail, 0);
-	newest = trail_statement(trail, count - 1);
-	if (count > 1 && strcmp(first->text, newest->text) != 0)
+	first = trail_of_application(trail, false);
+	if (first == NULL)
+		first = trail_statement(trail, 0);
+	if (trail_count(trail) > 1 && strcmp(first->text, last) != 0 && !is_activity(first, text))
 		appendStringInfo(out, "\nFirst statement of the transaction: %s", first->text);
 	if (newest->sqlerrcode != 0)
 	{
 		appendStringInfo(out, "\nFailed with SQLSTATE %s", unpack_sql_state(newest->sqlerrcode));
-		if (strcmp(newest->text, last_statement) == 0)
+		if (strcmp(newest->text, last) == 0)
 			appendStringInfoChar(out, '.');
 		else
 			appendStringInfo(out, ": %s", newest->text);
@@ -97,6 +135,7 @@ message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 	StringInfoData out;
 	char		address[NI_MAXHOST];
 	char		duration[WORDS_DURATION_SIZE];
+	const char *last;
 	int			port;
 
 	initStringInfo(&out);
@@ -125,19 +164,14 @@ message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 		locks_describe(&out, &incident->lock, NULL);
 		appendStringInfoChar(&out, '.');
 	}
-	if (text->query[0] != '\0')
+	last = last_statement(session, text, trail);
+	if (last[0] != '\0')
 	{
-		/* it may end within a character */
-		int			length = strlen(text->query);
-
-		if (incident->names.encoding >= 0)
-			length = pg_encoding_mbcliplen(incident->names.encoding, text->query,
-										   length, length);
 		appendStringInfoString(&out, session->state == SESSION_ACTIVE ?
 							   " Statement: " : " Last statement: ");
-		appendBinaryStringInfo(&out, text->query, length);
+		append_query(&out, last, incident->names.encoding);
 	}
-	add_trail_detail(&out, trail, text->query);
+	add_trail_detail(&out, trail, text, last);
 	return out.data;
 }
 

@@ -258,15 +258,43 @@ push_number(CompatJsonb *json, const char *key, int64 number)
 }
 
 static void
+push_time(CompatJsonb *json, const char *key, TimestampTz time)
+{
+	push_text(json, WJB_KEY, key);
+	push_text(json, WJB_VALUE,
+			  JsonEncodeDateTime(palloc(MAXDATELEN + 1), TimestampTzGetDatum(time),
+								 TIMESTAMPTZOID, NULL));
+}
+
+static void
+push_dropped(CompatJsonb *json, int64 dropped)
+{
+	if (dropped == 0)
+		return;
+	compat_push_jsonb(json, WJB_BEGIN_OBJECT, NULL);
+	push_number(json, "dropped", dropped);
+	compat_push_jsonb(json, WJB_END_OBJECT, NULL);
+}
+
+static void
 push_statement(CompatJsonb *json, const TrailStatement *statement, int encoding)
 {
 	compat_push_jsonb(json, WJB_BEGIN_OBJECT, NULL);
-	push_text(json, WJB_KEY, "at");
-	push_text(json, WJB_VALUE,
-			  JsonEncodeDateTime(palloc(MAXDATELEN + 1), TimestampTzGetDatum(statement->at),
-								 TIMESTAMPTZOID, NULL));
+	push_time(json, "at", statement->at);
 	push_text(json, WJB_KEY, "query");
 	push_text(json, WJB_VALUE, encoding_to_database(statement->text, encoding));
+	if (statement->count > 1)
+	{
+		push_number(json, "count", statement->count);
+		push_time(json, "last_at", statement->last_at);
+	}
+	if (statement->changed)
+	{
+		JsonbValue	value = {.type = jbvBool, .val.boolean = true};
+
+		push_text(json, WJB_KEY, "changed");
+		compat_push_jsonb(json, WJB_VALUE, &value);
+	}
 	if (statement->query_id != 0)
 		push_number(json, "query_id", (int64) statement->query_id);
 	if (statement->sqlerrcode != 0)
@@ -279,7 +307,7 @@ push_statement(CompatJsonb *json, const TrailStatement *statement, int encoding)
 
 /*
  * A trail that is not empty: an array of its statements, with the number of
- * those dropped in their place.
+ * those dropped in their places.
  */
 static Datum
 trail_json(const Trail *trail, int count, int encoding)
@@ -289,16 +317,10 @@ trail_json(const Trail *trail, int count, int encoding)
 	compat_push_jsonb(&json, WJB_BEGIN_ARRAY, NULL);
 	for (int n = 0; n < count; n++)
 	{
-		int64		dropped = trail_dropped_before(trail, n);
-
-		if (dropped > 0)
-		{
-			compat_push_jsonb(&json, WJB_BEGIN_OBJECT, NULL);
-			push_number(&json, "dropped", dropped);
-			compat_push_jsonb(&json, WJB_END_OBJECT, NULL);
-		}
+		push_dropped(&json, trail_dropped_before(trail, n));
 		push_statement(&json, trail_statement(trail, n), encoding);
 	}
+	push_dropped(&json, trail_dropped_before(trail, count));
 	compat_push_jsonb(&json, WJB_END_ARRAY, NULL);
 	return JsonbPGetDatum(JsonbValueToJsonb(json.result));
 }
@@ -314,12 +336,15 @@ row_trail(Row *row, const Trail *trail, int encoding)
 
 	if (count > 0)
 		set(row, "trail", JSONBOID, trail_json(trail, count, encoding));
-	for (int n = count - 1; n >= 0; n--)
+	for (const TrailStatement *statement = NULL;
+		 (statement = trail_before(trail, statement)) != NULL;)
 	{
 		int			ntags;
-		Jsonb	   *tags = tags_of_text(encoding_to_database(trail_statement(trail, n)->text,
-															 encoding), &ntags);
+		Jsonb	   *tags;
 
+		if (!statement->tagged)
+			continue;
+		tags = tags_of_text(encoding_to_database(statement->text, encoding), &ntags);
 		if (ntags > 0)
 		{
 			set(row, "tags", JSONBOID, JsonbPGetDatum(tags));

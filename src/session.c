@@ -161,6 +161,7 @@ session_read_text(const Session *session, SessionText *text)
 				NAMEDATALEN);
 		memcpy(&text->client, unvolatize(SockAddr *, &entry->st_clientaddr), sizeof(SockAddr));
 		text->query_id = (uint64) entry->st_query_id;
+		text->query_start = entry->st_activity_start_timestamp;
 		strlcpy(text->query, unvolatize(PgBackendStatus *, entry)->st_activity_raw,
 				SESSION_QUERY_SIZE);
 		pgstat_end_read_activity(entry, after);

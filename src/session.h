@@ -20,6 +20,7 @@ typedef struct SessionText
 	char		application_name[NAMEDATALEN];
 	SockAddr	client;
 	uint64		query_id;
+	TimestampTz query_start;	/* when the statement below came in */
 	char		query[SESSION_QUERY_SIZE];	/* in its database's encoding, may
 											 * end within a character */
 } SessionText;

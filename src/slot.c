@@ -68,6 +68,9 @@ typedef struct Slot
 static Slot *slots = NULL;
 static pg_atomic_uint64 *announced = NULL;	/* behind the slots */
 
+/* The report that this process has taken last, by its change counter. */
+static uint32 report_seen = 0;
+
 static int
 word_count(void)
 {
@@ -268,6 +271,27 @@ slot_announce_exit(void)
 }
 
 /*
+ * Is there anything from the watcher that this session has not seen to: a mark
+ * or a report?  Asked for each statement: in the usual case two reads of memory
+ * that is ours.  The first time, its end is prepared.
+ */
+bool
+slot_is_addressed(void)
+{
+	static Slot *mine = NULL;
+
+	if (unlikely(mine == NULL))
+	{
+		mine = my_slot();
+		if (mine == NULL)
+			return false;
+		slot_announce_exit();
+	}
+	return pg_atomic_read_u32(&mine->report_changes) != report_seen ||
+		pg_atomic_read_u64(&mine->watched) == (uint64) MyStartTimestamp;
+}
+
+/*
  * Publish the SQLSTATE of the FATAL that ends this session.  Returns whether
  * the watcher has marked the session.
  */
@@ -300,13 +324,11 @@ slot_my_reason(Excess *reason)
 
 /*
  * What has been reported of this session before the statement that came in at
- * this time, and not been taken yet; false if nothing has.  In the usual case
- * one read of memory that is ours.
+ * this time, and not been taken yet; false if nothing has.
  */
 bool
 slot_take_report(TimestampTz at, Excess *report)
 {
-	static uint32 seen = 0;
 	Slot	   *slot = my_slot();
 	SlotNotice	notice;
 	uint32		changes;
@@ -314,7 +336,7 @@ slot_take_report(TimestampTz at, Excess *report)
 	if (slot == NULL)
 		return false;
 	changes = pg_atomic_read_u32(&slot->report_changes);
-	if (likely(changes == seen) ||
+	if (changes == report_seen ||
 		!change_copy(&slot->report_changes, &notice, &slot->report, sizeof(SlotNotice)) ||
 		pg_atomic_read_u32(&slot->report_changes) != changes)
 		return false;
@@ -322,7 +344,7 @@ slot_take_report(TimestampTz at, Excess *report)
 	/* reported while it runs this statement: for the next one */
 	if (notice.backend_start == MyStartTimestamp && notice.excess.at > at)
 		return false;
-	seen = changes;
+	report_seen = changes;
 	*report = notice.excess;
 	return notice.backend_start == MyStartTimestamp;
 }

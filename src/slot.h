@@ -44,6 +44,7 @@ extern bool slot_publish_value(int index, int value, GucSource source);
 extern void slot_publish_listening(bool listening);
 extern void slot_publish_going_on(TimestampTz at);
 extern bool slot_is_watched(void);
+extern bool slot_is_addressed(void);
 extern void slot_announce(void);
 extern void slot_announce_exit(void);
 extern bool slot_publish_end(int sqlerrcode);

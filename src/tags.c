@@ -97,15 +97,15 @@ say_tag(void *state, const char *key, size_t key_length, const char *value,
 char *
 tags_in_words(const Trail *trail)
 {
-	char		scratch[TRAIL_TEXT_SIZE];
+	char		scratch[STATEMENT_SIZE];
 	StringInfoData out;
 
 	initStringInfo(&out);
-	for (int n = trail_count(trail) - 1; n >= 0 && out.len == 0; n--)
+	for (const TrailStatement *statement = NULL;
+		 out.len == 0 && (statement = trail_before(trail, statement)) != NULL;)
 	{
-		const char *text = trail_statement(trail, n)->text;
-
-		sqlcommenter_parse(text, strlen(text), scratch, say_tag, &out);
+		if (statement->tagged)
+			sqlcommenter_parse(statement->text, strlen(statement->text), scratch, say_tag, &out);
 	}
 	return out.len > 0 ? out.data : NULL;
 }

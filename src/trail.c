@@ -1,22 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * trail.c
- *	  The last statements of a session's transaction.
+ *	  What a session did in its transaction.
  *
  * Owns the "leakwatch trails" segment: a trail for each entry of the backend
  * status array, written by its backend alone under a change counter.  A
  * trail whose owner is not the session of the status entry counts as empty.
  *
- * What is noted is what the client sent.  The server keeps the text of the
- * message that it works on in debug_query_string, and what functions run
- * inside has another text, so the text tells one from the other without any
- * count of nesting levels.  The time of the message tells a string of several
- * statements, or the inner query of EXPLAIN, from a new message.
- *
- * Values stay out of it: EXECUTE is noted as the statement that it executes.
- * So do passwords: of a statement that may hold one there is only the command.
- * A string of several statements with anything like that in it is noted
- * statement by statement.
+ * A statement that comes again is counted where it is.  When all places are
+ * taken, the one goes that tells least: transaction control before what
+ * drivers and frameworks send, and that before the application's own; of
+ * these the oldest, but neither the first, nor the newest that changed or
+ * locked something, nor the newest with tags.
  *
  * Nothing here allocates, locks or throws.
  *
@@ -26,28 +21,13 @@
 
 #include "compat.h"
 
-#include <ctype.h>
-
-#include "access/xact.h"
 #include "changes.h"
-#include "commands/prepare.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
-#include "nodes/parsenodes.h"
+#include "sqlcommenter.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
-#include "tcop/tcopprot.h"
-#include "tcop/utility.h"
 #include "trail.h"
-#include "utils/plancache.h"
-
-/* What stands for the middle of a long text. */
-#define GAP			" ... "
-
-/* Its beginning; the end gets twice as much, because tags stand there. */
-#define HEAD_SIZE	((TRAIL_TEXT_SIZE - (int) sizeof(GAP) + 1) / 3)
-
-#define NOT_SHOWN	"<not shown: it may contain a password>"
 
 typedef struct TrailSlot
 {
@@ -57,20 +37,8 @@ typedef struct TrailSlot
 
 static char *slots = NULL;
 
-/* What this backend has noted last. */
-static TimestampTz noted_at = 0;
-static int	noted_location = 0;	/* of the statement in its string; -1: of all */
-
-/*
- * The last error in it, whatever became of that.  The log hook does not see
- * errors that log_min_messages hides; error context callbacks see them all.
- */
-static struct
-{
-	int			sqlerrcode;
-	TimestampTz at;
-	const char *source;
-}			last_error;
+/* This process's, once it is known to have one. */
+static TrailSlot *mine = NULL;
 
 /* ---------- shared memory ---------- */
 
@@ -116,378 +84,328 @@ trail_shmem_init(void)
 		pg_atomic_init_u32(&get_slot(i)->changes, 0);
 }
 
-/* ---------- texts ---------- */
-
-/* Does the text contain this word, which is in lower case? */
-static bool
-contains(const char *text, size_t length, const char *word)
-{
-	size_t		word_length = strlen(word);
-
-	for (; length >= word_length; text++, length--)
-	{
-		if ((*text | 0x20) == *word && pg_strncasecmp(text, word, word_length) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* The first place at or after this that does not split a character. */
-static const char *
-next_character(const char *text, const char *end)
-{
-	if (GetDatabaseEncoding() == PG_UTF8)
-	{
-		while (text < end && ((unsigned char) *text & 0xC0) == 0x80)
-			text++;
-	}
-	else if (pg_database_encoding_max_length() > 1)
-	{
-		/* only from the start of the text could one tell better */
-		while (text < end && IS_HIGHBIT_SET(*text))
-			text++;
-	}
-	return text;
-}
-
-/* Copy a text, without its middle if it is long. */
-static void
-copy_text(char *copy, const char *text, size_t length)
-{
-	const char *end;
-	const char *tail;
-	int			head;
-
-	if (length <= TRAIL_TEXT_SIZE)
-	{
-		memcpy(copy, text, length);
-		copy[length] = '\0';
-		return;
-	}
-
-	end = text + length;
-	head = pg_mbcliplen(text, HEAD_SIZE + MAX_MULTIBYTE_CHAR_LEN, HEAD_SIZE);
-	tail = next_character(end - (TRAIL_TEXT_SIZE - HEAD_SIZE - strlen(GAP)), end);
-	memcpy(copy, text, head);
-	memcpy(copy + head, GAP, strlen(GAP));
-	copy += head + strlen(GAP);
-	memcpy(copy, tail, end - tail);
-	copy[end - tail] = '\0';
-}
-
-/* The EXECUTE that this is, or explains or makes a table of; else NULL. */
-static const ExecuteStmt *
-find_execute(const Node *statement)
-{
-	const Node *query = NULL;
-
-	switch (nodeTag(statement))
-	{
-		case T_ExecuteStmt:
-			return (const ExecuteStmt *) statement;
-		case T_ExplainStmt:
-			query = ((const ExplainStmt *) statement)->query;
-			break;
-		case T_CreateTableAsStmt:
-			query = ((const CreateTableAsStmt *) statement)->query;
-			break;
-		default:
-			break;
-	}
-	if (query != NULL && IsA(query, Query))
-		query = ((const Query *) query)->utilityStmt;
-	return query != NULL && IsA(query, ExecuteStmt) ? (const ExecuteStmt *) query : NULL;
-}
-
-/* May there be a password in this utility statement? */
-static bool
-has_secret(const Node *statement, const char *text, size_t length)
-{
-	switch (nodeTag(statement))
-	{
-			/* options of any name may be one */
-		case T_CreateUserMappingStmt:
-		case T_AlterUserMappingStmt:
-		case T_CreateForeignServerStmt:
-		case T_AlterForeignServerStmt:
-		case T_CreateFdwStmt:
-		case T_AlterFdwStmt:
-		case T_CreateSubscriptionStmt:
-		case T_AlterSubscriptionStmt:
-			return true;
-
-			/* these spell the word, or are code in which it stands */
-		case T_CreateRoleStmt:
-		case T_AlterRoleStmt:
-		case T_AlterRoleSetStmt:
-		case T_AlterDatabaseSetStmt:
-		case T_AlterSystemStmt:
-		case T_VariableSetStmt:
-		case T_CreateFunctionStmt:
-		case T_DoStmt:
-			return contains(text, length, "password");
-
-		default:
-			return false;
-	}
-}
-
 /* ---------- writing ---------- */
 
 /*
  * The trail of this process, or NULL when it has none.  Only sessions of
  * clients are judged; a parallel worker has its leader's text before it.
  */
-static TrailSlot *
-my_slot(void)
+const Trail *
+trail_mine(void)
 {
-	int			index = compat_my_slot();
-
-	if (slots == NULL || index < 0 || MyBackendType != B_BACKEND || proc_exit_inprogress)
-		return NULL;
-	return get_slot(index);
-}
-
-/* Begin to write; the trail is made empty if it is of another transaction. */
-static Trail *
-begin_trail(TrailSlot *slot, TimestampTz transaction)
-{
-	Trail	   *trail = &slot->trail;
-
-	change_begin(&slot->changes);
-	if (trail->transaction != transaction || trail->pid != MyProcPid ||
-		trail->backend_start != MyStartTimestamp)
+	if (unlikely(mine == NULL))
 	{
-		trail->pid = MyProcPid;
-		trail->backend_start = MyStartTimestamp;
-		trail->transaction = transaction;
-		trail->total = 0;
+		if (slots == NULL || MyBackendType != B_BACKEND || compat_my_slot() < 0)
+			return NULL;
+		mine = get_slot(compat_my_slot());
 	}
-	return trail;
+	return unlikely(proc_exit_inprogress) ? NULL : &mine->trail;
 }
 
-/* Where statement n is, or gets its place, counting from 0. */
+/* Has this process written there, and not one that had the slot before? */
+bool
+trail_is_own(const Trail *trail)
+{
+	return trail->pid == MyProcPid && trail->backend_start == MyStartTimestamp;
+}
+
+static pg_noinline bool
+is_copy(const char *copied, const char *text, size_t length)
+{
+	char		copy[STATEMENT_SIZE + 1];
+
+	statement_copy(copy, text, length, GetDatabaseEncoding());
+	return strcmp(copied, copy) == 0;
+}
+
+/* Is this what has a place there? */
+bool
+trail_is_same(const TrailStatement *statement, const TrailNote *note)
+{
+	if (likely(statement->length != (uint32) note->length) ||
+		statement->redacted != note->redacted)
+		return false;
+	if (note->length <= STATEMENT_SIZE)
+		return memcmp(statement->text, note->text, note->length) == 0;
+	return is_copy(statement->text, note->text, note->length);
+}
+
 static int
-place(int64 n)
+find_same(const Trail *trail, const TrailNote *note)
 {
-	if (n == 0 || guc_trail_length == 1)
-		return 0;
-	return 1 + (n - 1) % (guc_trail_length - 1);
+	for (int i = 0; i < trail->used; i++)
+	{
+		if (trail_is_same(&trail->statements[i], note))
+			return i;
+	}
+	return TRAIL_NOWHERE;
 }
 
-/* Add a statement: its text, after the name of a command if there is one. */
 static void
-add_statement(TrailSlot *slot, TimestampTz transaction, uint64 query_id,
-			  const char *command, const char *text, size_t length, int sqlerrcode)
+see_tag(void *state, const char *key, size_t key_length, const char *value, size_t value_length)
 {
-	Trail	   *trail = begin_trail(slot, transaction);
-	TrailStatement *statement = &trail->statements[place(trail->total)];
+	*(bool *) state = true;
+}
 
-	statement->at = noted_at;
-	statement->query_id = query_id;
-	statement->sqlerrcode = sqlerrcode;
-	if (command != NULL)
-		snprintf(statement->text, sizeof(statement->text), "%s %.*s",
-				 command, (int) length, text);
+static pg_noinline bool
+has_tags(const char *text, size_t length)
+{
+	char		scratch[STATEMENT_SIZE];
+	bool		found = false;
+
+	sqlcommenter_parse(text, length, scratch, see_tag, &found);
+	return found;
+}
+
+/* Does it start or end with what may be a comment? */
+static inline bool
+may_have_tags(const char *text, size_t length)
+{
+	while (length > 0 && (text[length - 1] == ';' || text[length - 1] <= ' '))
+		length--;
+	return length > 0 && (text[0] == '/' || text[length - 1] == '/' || text[0] <= ' ');
+}
+
+/*
+ * Which entries stay, whatever comes: as many as leave a place for others, by
+ * what they are worth.  They are places, or TRAIL_NOWHERE.
+ */
+typedef struct Kept
+{
+	int			changed;		/* the newest that changed or locked something */
+	int			first;			/* of the application's, or else of all */
+	int			tagged;			/* the newest with tags */
+} Kept;
+
+static Kept
+find_kept(const Trail *trail)
+{
+	Kept		kept = {TRAIL_NOWHERE, TRAIL_NOWHERE, TRAIL_NOWHERE};
+	const TrailStatement *all = trail->statements;
+	int			count;
+
+	for (int i = 0; i < trail->used; i++)
+	{
+		if (all[i].changed &&
+			(kept.changed < 0 || all[i].last_ordinal > all[kept.changed].last_ordinal))
+			kept.changed = i;
+		if (all[i].tagged &&
+			(kept.tagged < 0 || all[i].last_ordinal > all[kept.tagged].last_ordinal))
+			kept.tagged = i;
+		if (kept.first < 0 || all[i].class > all[kept.first].class ||
+			(all[i].class == all[kept.first].class &&
+			 all[i].ordinal < all[kept.first].ordinal))
+			kept.first = i;
+	}
+
+	count = kept.changed >= 0;
+	if (count + (kept.first != kept.changed) >= trail->used)
+		kept.first = TRAIL_NOWHERE;
+	count += kept.first >= 0 && kept.first != kept.changed;
+	if (count + 1 >= trail->used)
+		kept.tagged = TRAIL_NOWHERE;
+	return kept;
+}
+
+/* The place of what tells least, if there is a statement to take it. */
+static pg_noinline int
+find_victim(const Trail *trail, const TrailNote *note)
+{
+	Kept		kept = find_kept(trail);
+	const TrailStatement *all = trail->statements;
+	int			victim = TRAIL_NOWHERE;
+
+	/* what this is, the new one is the newest of */
+	if (note->changed)
+		kept.changed = TRAIL_NOWHERE;
+	for (int i = 0; i < trail->used; i++)
+	{
+		if (i == kept.changed || i == kept.first || i == kept.tagged ||
+			all[i].class > note->class)
+			continue;
+		if (victim < 0 || all[i].class < all[victim].class ||
+			(all[i].class == all[victim].class &&
+			 all[i].last_ordinal < all[victim].last_ordinal))
+			victim = i;
+	}
+	return victim;
+}
+
+/* What goes is counted before whatever came next. */
+static void
+drop(Trail *trail, const TrailStatement *victim)
+{
+	TrailStatement *next = NULL;
+
+	for (int i = 0; i < trail->used; i++)
+	{
+		TrailStatement *other = &trail->statements[i];
+
+		if (other->ordinal > victim->ordinal && (next == NULL || other->ordinal < next->ordinal))
+			next = other;
+	}
+	*(next != NULL ? &next->dropped : &trail->dropped) += victim->count + victim->dropped;
+}
+
+/* The place for a statement that has none, or TRAIL_NOWHERE. */
+static int
+make_place(Trail *trail, const TrailNote *note)
+{
+	int			place;
+
+	if (trail->used < guc_trail_length)
+		return trail->used++;
+	place = find_victim(trail, note);
+	if (place >= 0)
+		drop(trail, &trail->statements[place]);
+	return place;
+}
+
+/* A statement gets a place. */
+static inline void
+fill_place(Trail *trail, TrailStatement *statement, const TrailNote *note)
+{
+	size_t		length = note->length;
+
+	statement->at = note->at;
+	statement->last_at = note->at;
+	statement->query_id = note->query_id;
+	statement->sqlerrcode = note->sqlerrcode;
+	statement->count = 1;
+	statement->dropped = trail->dropped;
+	statement->ordinal = (uint32) trail->total;
+	statement->last_ordinal = (uint32) trail->total;
+	statement->length = (uint32) length;
+	statement->class = note->class;
+	statement->changed = note->changed;
+	statement->redacted = note->redacted;
+	if (likely(length <= STATEMENT_SIZE))
+	{
+		memcpy(statement->text, note->text, length);
+		statement->text[length] = '\0';
+	}
 	else
-		copy_text(statement->text, text, length);
+		length = statement_copy(statement->text, note->text, length, GetDatabaseEncoding());
+	statement->tagged = may_have_tags(statement->text, length) &&
+		has_tags(statement->text, length);
+	trail->dropped = 0;
+}
+
+/* It comes again. */
+static inline void
+count_again(const Trail *trail, TrailStatement *statement, const TrailNote *note)
+{
+	statement->last_at = note->at;
+	statement->last_ordinal = (uint32) trail->total;
+	statement->count++;
+	statement->sqlerrcode = note->sqlerrcode;
+	statement->changed |= note->changed;
+}
+
+/* The transaction's first statement: what there is is of another one. */
+static inline int
+begin_transaction(Trail *trail, TimestampTz transaction, const TrailNote *note)
+{
+	trail->pid = MyProcPid;
+	trail->backend_start = MyStartTimestamp;
+	trail->transaction = transaction;
+	trail->goes_on = false;
+	trail->used = 1;
+	trail->dropped = 0;
+	trail->total = 1;
+	fill_place(trail, &trail->statements[0], note);
+	return 0;
+}
+
+/* One more statement of the transaction. */
+static inline int
+go_on(Trail *trail, const TrailNote *note)
+{
+	int			place = find_same(trail, note);
+
 	trail->total++;
-	change_end(&slot->changes);
+	if (place >= 0)
+		count_again(trail, &trail->statements[place], note);
+	else if ((place = make_place(trail, note)) >= 0)
+		fill_place(trail, &trail->statements[place], note);
+	else
+		trail->dropped++;
+	return place;
+}
+
+/*
+ * Add a statement to the trail of this process, which it has, or count it if
+ * it is there.  Returns its place, or TRAIL_NOWHERE.
+ */
+int
+trail_add(TimestampTz transaction, const TrailNote *note)
+{
+	Trail	   *trail = &mine->trail;
+	int			place;
+
+	change_begin(&mine->changes);
+	if (trail->transaction != transaction || !trail_is_own(trail) || trail->total == 0)
+		place = begin_transaction(trail, transaction, note);
+	else
+		place = go_on(trail, note);
+	change_end(&mine->changes);
+	return place;
+}
+
+/* A statement in a place of one's own is found to change something. */
+void
+trail_set_changed(int place)
+{
+	change_begin(&mine->changes);
+	mine->trail.statements[place].changed = true;
+	mine->trail.statements[place].class = COMMAND_APPLICATION;
+	change_end(&mine->changes);
+}
+
+/* It has failed. */
+void
+trail_set_failed(int place, int sqlerrcode)
+{
+	change_begin(&mine->changes);
+	mine->trail.statements[place].sqlerrcode = sqlerrcode;
+	change_end(&mine->changes);
+}
+
+/* A procedure has ended the transaction, and works in another. */
+void
+trail_set_goes_on(bool goes_on)
+{
+	if (mine->trail.goes_on == goes_on || !trail_is_own(&mine->trail))
+		return;
+	change_begin(&mine->changes);
+	mine->trail.goes_on = goes_on;
+	change_end(&mine->changes);
 }
 
 /* Text is no longer wanted: drop what there is. */
-static void
-clear_trail(TrailSlot *slot)
-{
-	if (slot->trail.total == 0)
-		return;
-	change_begin(&slot->changes);
-	slot->trail.total = 0;
-	slot->trail.transaction = 0;
-	memset(slot->trail.statements, 0, sizeof(TrailStatement) * guc_trail_length);
-	change_end(&slot->changes);
-}
-
-/* An error context callback that adds no context. */
-static void
-on_error(void *arg)
-{
-	last_error.sqlerrcode = geterrcode();
-	last_error.at = GetCurrentStatementStartTimestamp();
-	last_error.source = debug_query_string;
-}
-
-/*
- * Be told of errors, if that is not so yet.  What is put on the stack within
- * PG_TRY is off it after that, and an uncaught error empties it, so this is
- * done between statements: at the end of each transaction.
- */
-static void
-watch_errors(void)
-{
-	static ErrorContextCallback callback = {.callback = on_error};
-	ErrorContextCallback **bottom = &error_context_stack;
-
-	while (*bottom != NULL && *bottom != &callback)
-		bottom = &(*bottom)->previous;
-	*bottom = &callback;
-}
-
-/* Is there another statement in a string that this one is at the start of? */
-static bool
-is_followed(const char *rest)
-{
-	return rest[strspn(rest, "; \t\r\n\f\v")] != '\0';
-}
-
-/*
- * Note a statement that is about to be executed, if it is one that the client
- * sent and not yet noted.
- */
 void
-trail_note(const PlannedStmt *statement, const char *source)
+trail_clear(void)
 {
-	TrailSlot  *slot = my_slot();
-	const Node *utility = statement->utilityStmt;
-	TimestampTz at = GetCurrentStatementStartTimestamp();
-	TimestampTz transaction = GetCurrentTransactionStartTimestamp();
-	int			location = -1;
-	const ExecuteStmt *execute;
-	const char *command = NULL;
-	size_t		length;
-
-	if (slot == NULL || debug_query_string == NULL || source == NULL)
+	if (mine->trail.total == 0)
 		return;
-	if (!guc_capture_query)
-	{
-		clear_trail(slot);
-		return;
-	}
-
-	/* the rest of what has been noted as one */
-	if (at == noted_at && noted_location < 0 && slot->trail.transaction == transaction)
-		return;
-	if (source != debug_query_string && strcmp(source, debug_query_string) != 0)
-		return;
-
-	length = strlen(source);
-	if (statement->stmt_location > 0 ||
-		(statement->stmt_len > 0 && is_followed(source + statement->stmt_len)) ||
-		(at == noted_at && noted_location >= 0))
-	{
-		/* one of several, unless all can be shown as they are */
-		if (contains(source, length, "password") || contains(source, length, "execute"))
-		{
-			location = Max(statement->stmt_location, 0);
-			if (at == noted_at && location <= noted_location)
-				return;
-			source += location;
-			length = statement->stmt_len > 0 ? (size_t) statement->stmt_len : length - location;
-			while (length > 0 && isspace((unsigned char) *source))
-			{
-				source++;
-				length--;
-			}
-		}
-	}
-	noted_at = at;
-	noted_location = location;
-
-	if (utility != NULL)
-	{
-		execute = find_execute(utility);
-		if (execute != NULL)
-		{
-			PreparedStatement *prepared = FetchPreparedStatement(execute->name, false);
-
-			if (prepared != NULL)
-			{
-				source = prepared->plansource->query_string;
-				length = strlen(source);
-			}
-			else
-			{
-				command = "EXECUTE";
-				source = execute->name;
-				length = strlen(source);
-			}
-		}
-		else if (has_secret(utility, source, length))
-		{
-			command = GetCommandTagName(CreateCommandTag(unconstify(Node *, utility)));
-			source = NOT_SHOWN;
-			length = strlen(NOT_SHOWN);
-		}
-
-		/* the transaction that this begins has the time of the message */
-		if (IsA(utility, TransactionStmt) && ((const TransactionStmt *) utility)->chain)
-			transaction = at;
-	}
-	add_statement(slot, transaction, (uint64) statement->queryId, command, source, length, 0);
-}
-
-/*
- * Mark the statement that has failed and so aborts the transaction.  One that
- * could not be understood is noted only now.
- */
-void
-trail_note_failure(int sqlerrcode, const char *source)
-{
-	TrailSlot  *slot = my_slot();
-	TimestampTz transaction = GetCurrentTransactionStartTimestamp();
-	size_t		length;
-	char		text[TRAIL_TEXT_SIZE + 1];
-
-	/* what comes after the failure is not to blame for it */
-	if (slot == NULL || source == NULL || !guc_capture_query ||
-		sqlerrcode == ERRCODE_IN_FAILED_SQL_TRANSACTION || IsAbortedTransactionBlockState())
-		return;
-
-	length = strlen(source);
-	copy_text(text, source, length);
-	if (slot->trail.total > 0 && slot->trail.transaction == transaction)
-	{
-		TrailStatement *newest = &slot->trail.statements[place(slot->trail.total - 1)];
-
-		/* a portal is noted when it is bound, and fails when it is executed */
-		if (noted_at == GetCurrentStatementStartTimestamp() ||
-			(newest->sqlerrcode == 0 && strcmp(newest->text, text) == 0))
-		{
-			change_begin(&slot->changes);
-			newest->sqlerrcode = sqlerrcode;
-			change_end(&slot->changes);
-			return;
-		}
-	}
-
-	noted_at = GetCurrentStatementStartTimestamp();
-	noted_location = -1;
-	if (contains(source, length, "password") ||
-		(sqlerrcode == ERRCODE_SYNTAX_ERROR && contains(source, length, "execute")))
-	{
-		source = NOT_SHOWN;
-		length = strlen(NOT_SHOWN);
-	}
-	add_statement(slot, transaction, 0, NULL, source, length, sqlerrcode);
-}
-
-/*
- * A transaction or a subtransaction ends, or with aborted is rolled back.  If
- * nobody asked for that or has caught the error, the stack of context
- * callbacks has been emptied.
- */
-void
-trail_note_end(bool aborted)
-{
-	if (my_slot() == NULL)
-		return;
-	if (aborted && error_context_stack == NULL && last_error.sqlerrcode != 0 &&
-		last_error.at == GetCurrentStatementStartTimestamp())
-		trail_note_failure(last_error.sqlerrcode, last_error.source);
-	watch_errors();
+	change_begin(&mine->changes);
+	mine->trail.total = 0;
+	mine->trail.used = 0;
+	mine->trail.transaction = 0;
+	memset(mine->trail.statements, 0, sizeof(TrailStatement) * guc_trail_length);
+	change_end(&mine->changes);
 }
 
 /* ---------- reading ---------- */
+
+static int
+by_ordinal(const void *a, const void *b)
+{
+	uint32		x = ((const TrailStatement *) a)->ordinal;
+	uint32		y = ((const TrailStatement *) b)->ordinal;
+
+	return (x > y) - (x < y);
+}
 
 /*
  * Copy the trail of a session.  False when there is none of this transaction
@@ -501,40 +419,90 @@ trail_read(const Session *session, TimestampTz transaction, Trail *trail)
 	if (slots == NULL)
 		return false;
 	slot = get_slot(session->slot);
-	return change_copy(&slot->changes, trail, &slot->trail, trail_size()) &&
-		trail->pid == session->pid &&
-		trail->backend_start == session->since[SINCE_BACKEND] &&
-		trail->total > 0 &&
-		(transaction == 0 || trail->transaction == transaction);
-}
-
-/* How many statements there are in it. */
-int
-trail_count(const Trail *trail)
-{
-	return (int) Min(trail->total, guc_trail_length);
-}
-
-static int64
-trail_dropped(const Trail *trail)
-{
-	return trail->total - trail_count(trail);
+	if (!change_copy(&slot->changes, trail, &slot->trail, trail_size()) ||
+		trail->pid != session->pid ||
+		trail->backend_start != session->since[SINCE_BACKEND] ||
+		trail->total == 0 ||
+		(transaction != 0 && trail->transaction != transaction &&
+		 !(trail->goes_on && transaction > trail->transaction)))
+		return false;
+	qsort(trail->statements, trail->used, sizeof(TrailStatement), by_ordinal);
+	return true;
 }
 
 /*
- * How many there were just before statement n that have no place any more:
- * between the first and the others, or with one place before it.
+ * Hide in the text of a session's activity what is hidden in its trail.  The
+ * trail tells that of what has been noted at the time when the activity began;
+ * of anything else there is only the text.
+ */
+void
+trail_redact(const Trail *trail, TimestampTz query_start, char *query, Size size)
+{
+	const TrailStatement *newest = trail_before(trail, NULL);
+
+	if (newest != NULL && newest->last_at == query_start)
+	{
+		if (newest->redacted)
+			strlcpy(query, newest->text, size);
+	}
+	else if (statement_is_suspect(query))
+		strlcpy(query, STATEMENT_NOT_SHOWN, size);
+}
+
+/* How many statements have a place in it. */
+int
+trail_count(const Trail *trail)
+{
+	return trail->total == 0 ? 0 : trail->used;
+}
+
+/*
+ * How many there were just before statement n that have no place any more;
+ * after the last one for n = trail_count().
  */
 int64
 trail_dropped_before(const Trail *trail, int n)
 {
-	return n == (trail_count(trail) > 1 ? 1 : 0) ? trail_dropped(trail) : 0;
+	return n < trail_count(trail) ? trail->statements[n].dropped : trail->dropped;
 }
 
 /* The statement n of trail_count(), oldest first. */
 const TrailStatement *
 trail_statement(const Trail *trail, int n)
 {
-	return &trail->statements[place(n == 0 && guc_trail_length > 1 ? 0 :
-									trail_dropped(trail) + n)];
+	return &trail->statements[n];
+}
+
+/* The newest statement before that one (NULL: of all), or NULL. */
+const TrailStatement *
+trail_before(const Trail *trail, const TrailStatement *newer)
+{
+	const TrailStatement *newest = NULL;
+
+	for (int n = 0; n < trail_count(trail); n++)
+	{
+		const TrailStatement *statement = &trail->statements[n];
+
+		if ((newer == NULL || statement->last_ordinal < newer->last_ordinal) &&
+			(newest == NULL || statement->last_ordinal > newest->last_ordinal))
+			newest = statement;
+	}
+	return newest;
+}
+
+/* The application's newest or first statement; NULL if none is its own. */
+const TrailStatement *
+trail_of_application(const Trail *trail, bool newest)
+{
+	const TrailStatement *found = NULL;
+
+	for (int n = 0; n < trail_count(trail); n++)
+	{
+		const TrailStatement *statement = &trail->statements[n];
+
+		if (statement->class == COMMAND_APPLICATION &&
+			(found == NULL || (newest && statement->last_ordinal > found->last_ordinal)))
+			found = statement;
+	}
+	return found;
 }

@@ -141,12 +141,13 @@ make_message(const char *word, int size)
 	message = malloc(strlen(word) + sizeof(insert) * size + 16);
 	if (message == NULL)
 		fail("out of memory");
-	used = sprintf(message, "/* %s */\n", word);
+	used = 0;
 	for (int i = 0; i < size; i++)
 	{
 		memcpy(message + used, insert, sizeof(insert));
 		used += sizeof(insert) - 1;
 	}
+	sprintf(message + used, "/* %s */", word);
 	execute("CREATE TEMP TABLE IF NOT EXISTS message (i int, t text)", PGRES_COMMAND_OK);
 	execute("TRUNCATE pg_temp.message", PGRES_COMMAND_OK);
 	printf("ok\n");

@@ -49,6 +49,7 @@ sub words
 			exists $_->{dropped}
 			  ? "($_->{dropped})"
 			  : $_->{query}
+			  . (defined $_->{count} ? " x$_->{count}" : '')
 			  . (defined $_->{sqlstate} ? " [$_->{sqlstate}]" : '')
 		} @{ $row->{trail} // [] });
 }
@@ -90,11 +91,11 @@ is_trail(
 is_trail(
 	'the first and the newest, and how many between',
 	[ 'BEGIN', map { "SELECT $_" } 1 .. 7 ],
-	'BEGIN; | (4) | SELECT 5; | SELECT 6; | SELECT 7;');
+	'(1) | SELECT 1; | (3) | SELECT 5; | SELECT 6; | SELECT 7;');
 is_trail(
-	'statements of one text are several',
-	[ 'BEGIN', 'SELECT 1', 'SELECT 1' ],
-	'BEGIN; | SELECT 1; | SELECT 1;');
+	'statements of one text are one entry, wherever they come',
+	[ 'BEGIN', 'SELECT 1', 'LOCK TABLE item', ('SELECT 1') x 3, 'SELECT 2' ],
+	'BEGIN; | SELECT 1; x4 | LOCK TABLE item; | SELECT 2;');
 is_trail(
 	'a string of several statements once',
 	[ 'BEGIN\; SELECT 1\; SELECT 2', 'SELECT 3' ],
@@ -131,6 +132,183 @@ is_trail(
 	[ 'SELECT 0', 'BEGIN', 'SELECT 1', 'COMMIT' ],
 	'BEGIN; | SELECT 1; | COMMIT;',
 	kind => 'idle_session');
+
+
+#
+# What is worth a place
+#
+is_trail(
+	'transaction control takes no place from anything else',
+	[
+		'BEGIN',
+		'SAVEPOINT a',
+		'SELECT name FROM item',
+		'RELEASE a',
+		'SAVEPOINT b',
+		'SELECT id FROM item',
+		'RELEASE b',
+		'SELECT 1 FROM item',
+		'SAVEPOINT c',
+		'SELECT 2 FROM item',
+		'ROLLBACK TO c',
+		'SAVEPOINT d'
+	],
+	'(2) | SELECT name FROM item; | (2) | SELECT id FROM item; | (1) | SELECT 1 FROM item; | (1) | SELECT 2 FROM item; | (2)'
+);
+is_trail(
+	'nor does what drivers and frameworks send from what the application did',
+	[
+		'BEGIN',
+		'SELECT name FROM item',
+		'SHOW search_path',
+		'SELECT id FROM item',
+		'SET extra_float_digits = 3',
+		'SELECT version()',
+		'SELECT oid FROM pg_catalog.pg_type LIMIT 1',
+		'SELECT 1 FROM item',
+		'SELECT current_schema()',
+		'SELECT 1',
+		'SELECT count(*) FROM item'
+	],
+	'(1) | SELECT name FROM item; | (1) | SELECT id FROM item; | (3) | SELECT 1 FROM item; | (2) | SELECT count(*) FROM item;'
+);
+is_trail(
+	'the first and the newest of the application, and what changed something',
+	[
+		'BEGIN',
+		'SELECT name FROM item',
+		q{UPDATE item SET name = 'a'},
+		map { "SELECT $_ FROM item" } 1 .. 7
+	],
+	q{(1) | SELECT name FROM item; | UPDATE item SET name = 'a'; | (5) | SELECT 6 FROM item; | SELECT 7 FROM item;}
+);
+
+# What changed or locked something, by its own means or by what it executes.
+$node->safe_psql('postgres', <<'EOC');
+CREATE FUNCTION touch() RETURNS void LANGUAGE sql AS $$ UPDATE public.item SET name = 'touched' $$;
+CREATE PROCEDURE touch_all() LANGUAGE plpgsql AS $$ BEGIN UPDATE item SET name = 'touched'; END $$;
+EOC
+foreach my $sql (
+	q{UPDATE item SET name = 'b'},
+	'SELECT name FROM item FOR UPDATE',
+	q{WITH u AS (UPDATE item SET name = 'b' RETURNING id) SELECT id FROM u},
+	'LOCK TABLE item',
+	'SELECT pg_advisory_xact_lock(1)',
+	'SELECT pg_try_advisory_xact_lock(1)',
+	'SELECT touch()',
+	'CALL touch_all()',
+	'DO $$BEGIN PERFORM touch(); END$$',
+	q{EXPLAIN ANALYZE UPDATE item SET name = 'b'},
+	'EXECUTE change',
+	'DECLARE c CURSOR FOR SELECT id FROM item FOR UPDATE',
+	'CREATE TABLE another (i int)',
+	'BEGIN\; SELECT 1 FROM item\; DELETE FROM item')
+{
+	my $session = session($node, set => { "${kind}_warn" => '50ms' }, user => undef);
+
+	$session->query(q{PREPARE change AS UPDATE item SET name = 'c'});
+	$session->query('BEGIN') unless $sql =~ /^BEGIN/;
+	$session->query($sql);
+	$session->query("SELECT $_ FROM item") foreach 1 .. 7;
+
+	my $row = row_of($session);
+	my @changed = grep { $_->{changed} } @{ $row->{trail} };
+	my ($first_words) = $sql eq 'EXECUTE change' ? 'PREPARE change' : $sql =~ s/\\//gr;
+	is(scalar @changed, 1, "changed, once: $sql");
+	like($changed[0]{query}, qr/^\Q$first_words\E/, "and it keeps its place: $sql");
+	terminate($node, $session);
+}
+foreach my $sql (
+	'SELECT name FROM item',
+	q{EXPLAIN UPDATE item SET name = 'b'},
+	q{PREPARE p AS UPDATE item SET name = 'b'},
+	'SET search_path = public',
+	'COPY item TO STDOUT')
+{
+	my $session = session($node, set => { "${kind}_warn" => '50ms' }, user => undef);
+
+	$session->query($_) foreach 'BEGIN', $sql;
+	is_deeply([ grep { $_->{changed} } @{ row_of($session)->{trail} } ],
+		[], "not changed: $sql");
+	terminate($node, $session);
+}
+
+# A heartbeat hides neither the statement that holds the lock, nor its tags.
+my $heart = session($node, set => { transaction_warn => '50ms' });
+$heart->query('BEGIN');
+$heart->query(q{UPDATE item SET name = 'd' /*controller='stock',action='recount'*/});
+$heart->query('SELECT 1') foreach 1 .. 8;
+my $beat = row_of($heart, 'transaction');
+is( words($beat),
+	q{BEGIN; | UPDATE item SET name = 'd' /*controller='stock',action='recount'*/; | SELECT 1; x8},
+	'a heartbeat is one entry');
+is_deeply(
+	$beat->{tags},
+	{ controller => 'stock', action => 'recount' },
+	'the tags are those of the statement before it');
+my ($said) = grep { $_->{detail} =~ /recount/ } log_of($node, $heart);
+like($said->{detail}, qr/Last statement: UPDATE item SET name = 'd'/,
+	'and so is the last statement in the message')
+  or diag(explain([ log_of($node, $heart) ]));
+terminate($node, $heart);
+
+# Nor do other statements hide the tags, where there are places enough.
+is_deeply(
+	do {
+		my $session = session($node, set => { "${kind}_warn" => '50ms' });
+
+		$session->query($_)
+		  foreach 'BEGIN', 'SELECT 0 FROM item',
+		  q{SELECT 1 FROM item /*action='show'*/}, map { "SELECT $_ FROM item" } 2 .. 7;
+		my $tags = row_of($session)->{tags};
+
+		terminate($node, $session);
+		$tags;
+	},
+	{ action => 'show' },
+	'tags keep a place');
+
+# Outside a transaction, a pool's question is not the last thing that was done.
+is_trail(
+	'an idle session keeps its last transaction when a pool asks whether it is alive',
+	[ 'BEGIN', 'SELECT 1 FROM item', 'COMMIT', 'SELECT 1', 'SET search_path = public' ],
+	'BEGIN; | SELECT 1 FROM item; | COMMIT;',
+	kind => 'idle_session');
+
+# A procedure that commits is the same CALL in each of its transactions.
+$node->safe_psql('postgres', <<'EOC');
+CREATE PROCEDURE batches(n int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..n LOOP
+		INSERT INTO item VALUES (100 + i, 'batch');
+		COMMIT;
+	END LOOP;
+	PERFORM pg_advisory_lock(7);
+	COMMIT;
+	PERFORM pg_advisory_lock(8);
+END $$;
+EOC
+my $blocker = session($node, user => undef);
+$blocker->query('SELECT pg_advisory_lock(7), pg_advisory_lock(8)');
+my $caller = session($node, user => undef, set => { transaction_warn => '50ms' });
+$caller->begin(q{CALL batches(2) /*action='move',controller='job'*/});
+foreach my $lock (7, 8)
+{
+	my $row = row_of($caller, 'transaction');
+
+	is( words($row),
+		q{CALL batches(2) /*action='move',controller='job'*/;},
+		"a later transaction of a procedure has the CALL ($lock)");
+	is_deeply(
+		$row->{tags},
+		{ action => 'move', controller => 'job' },
+		"and its tags ($lock)");
+	ok($row->{trail}[0]{changed}, "and what it changed ($lock)");
+	$blocker->query("SELECT pg_advisory_unlock($lock)");
+	wait_for_incident($node,
+		"pid = $caller->{pid} AND kind = 'transaction' AND outcome = 'finished'");
+}
+terminate($node, $caller, $blocker);
 
 #
 # What failed
@@ -207,7 +385,7 @@ is_trail(
 		'PREPARE p (int) AS SELECT $1 AS chosen', 'BEGIN',
 		'EXECUTE p(4711)', 'EXPLAIN ANALYZE EXECUTE p(4711)'
 	],
-	'BEGIN; | PREPARE p (int) AS SELECT $1 AS chosen; | PREPARE p (int) AS SELECT $1 AS chosen;'
+	'BEGIN; | PREPARE p (int) AS SELECT $1 AS chosen; x2'
 );
 is_trail(
 	'in a string of several statements too',
@@ -281,11 +459,13 @@ EOC
 		"SELECT EXISTS (SELECT FROM leakwatch.leaks WHERE $where)");
 	my ($row) = rows($node, "SELECT * FROM leakwatch.leaks WHERE $where");
 	is( words($row),
-		q{BEGIN; | SELECT $1::int AS read; | SELECT $1::int AS read; | UPDATE item SET id = $1 WHERE name = 'nobody';},
+		q{BEGIN; | SELECT $1::int AS read; x2 | UPDATE item SET id = $1 WHERE name = 'nobody';},
 		"$mode: texts without values");
 	my @ids = map { $_->{query_id} // 0 } @{ $row->{trail} };
-	ok($ids[1] != 0 && $ids[1] == $ids[2] && $ids[2] != $ids[3],
+	ok($ids[1] != 0 && $ids[2] != 0 && $ids[1] != $ids[2],
 		"$mode: with their query identifiers");
+	cmp_ok($row->{trail}[1]{last_at},
+		'gt', $row->{trail}[1]{at}, "$mode: a repeat with the last time");
 	my @at = map { $_->{at} } @{ $row->{trail} };
 	is_deeply([ sort @at ], \@at, "$mode: and their times");
 	$pgbench->kill_kill;

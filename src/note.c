@@ -1,0 +1,381 @@
+/*-------------------------------------------------------------------------
+ *
+ * note.c
+ *	  What a backend notes of the statements that it executes.
+ *
+ * Owns nothing shared: it tells trail.c.  What is noted is what the client
+ * sent.  The server keeps the text of the message that it works on in
+ * debug_query_string, and what functions run inside has another text, so the
+ * text tells one from the other without any count of nesting levels.  The time
+ * of the message tells a string of several statements, or the inner query of
+ * EXPLAIN, from a new message.
+ *
+ * Values stay out of it: EXECUTE is noted as the statement that it executes.
+ * So do passwords: of a statement that may hold one there is only the command.
+ * A string of several statements with anything like that in it is noted
+ * statement by statement.  Its text is looked through once.
+ *
+ * Nothing here allocates, locks or throws, and every statement passes through
+ * here: what is rare stands apart, so that what is usual stays short.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "access/xact.h"
+#include "commands/prepare.h"
+#include "executor/spi.h"
+#include "guc.h"
+#include "note.h"
+#include "parser/scansup.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "trail.h"
+#include "utils/plancache.h"
+
+/* In place of where a statement is in its string: all of them are noted as one. */
+#define WHOLE		(-1)
+
+/* What is about to be noted. */
+static TrailNote note;
+
+/* What has been noted last. */
+static struct
+{
+	TimestampTz at;				/* when the message came in */
+	int			location;		/* of the statement in it, or WHOLE */
+	int			place;			/* of its entry, or TRAIL_NOWHERE */
+	bool		changed;		/* as its entry has it */
+}			noted = {.place = TRAIL_NOWHERE};
+
+/*
+ * The last error in it, whatever became of that.  The log hook does not see
+ * errors that log_min_messages hides; error context callbacks see them all.
+ */
+static struct
+{
+	int			sqlerrcode;
+	TimestampTz at;
+	const char *source;
+}			last_error;
+
+/* ---------- statements ---------- */
+
+/* The text of the message that is worked on, looked at once. */
+static struct
+{
+	const char *source;
+	size_t		length;
+	bool		looked_through;
+	bool		has_secret_word;
+}			message;
+
+static size_t
+message_length(const char *source, bool goes_on)
+{
+	if (!goes_on || source != message.source)
+	{
+		message.source = source;
+		message.length = strlen(source);
+		message.looked_through = false;
+	}
+	return message.length;
+}
+
+/* Does the text, which has several statements, have to be taken apart? */
+static bool
+message_has_secret_word(void)
+{
+	if (!message.looked_through)
+		message.has_secret_word = statement_has_secret_word(message.source, message.length);
+	message.looked_through = true;
+	return message.has_secret_word;
+}
+
+/*
+ * Is it what the client sent, and not the text of a function?  The portal
+ * without a name is the client's, and may have a copy of the text.
+ */
+static inline bool
+is_clients(const char *source)
+{
+	return source == debug_query_string ||
+		(ActivePortal != NULL && ActivePortal->sourceText == source &&
+		 ActivePortal->name[0] == '\0') ||
+		strcmp(source, debug_query_string) == 0;
+}
+
+/* What has been noted is found to change something by what it executes. */
+static pg_noinline void
+note_change(const PlannedStmt *statement)
+{
+	if (noted.changed || !command_changes(statement))
+		return;
+	noted.changed = true;
+	if (noted.place >= 0)
+		trail_set_changed(noted.place);
+}
+
+/* One of several in a string: note it alone. */
+static pg_noinline void
+cut_out(const PlannedStmt *statement, int location)
+{
+	const char *text = note.text + location;
+	size_t		length = statement->stmt_len > 0 ?
+		(size_t) statement->stmt_len : note.length - location;
+
+	while (length > 0 && scanner_isspace(*text))
+	{
+		text++;
+		length--;
+	}
+	note.text = text;
+	note.length = length;
+	note.redacted = true;
+}
+
+/* Put what can be shown in place of the text, where that can't be. */
+static pg_noinline void
+redact(const Node *utility)
+{
+	static char buffer[NAMEDATALEN + sizeof(STATEMENT_NOT_SHOWN)];
+	const ExecuteStmt *execute = command_execute(utility);
+	PreparedStatement *prepared = execute != NULL ?
+		FetchPreparedStatement(execute->name, false) : NULL;
+
+	if (prepared != NULL)
+		note.text = prepared->plansource->query_string;
+	else if (execute != NULL)
+	{
+		snprintf(buffer, sizeof(buffer), "EXECUTE %s", execute->name);
+		note.text = buffer;
+	}
+	else if (command_has_secret(utility, note.text, note.length))
+	{
+		snprintf(buffer, sizeof(buffer), "%s " STATEMENT_NOT_SHOWN,
+				 GetCommandTagName(CreateCommandTag(unconstify(Node *, utility))));
+		note.text = buffer;
+	}
+	else
+		return;
+	note.length = strlen(note.text);
+	note.redacted = true;
+}
+
+/*
+ * A pool asks whether its connection is alive, outside a transaction: that is
+ * no reason to forget the last one.
+ */
+static pg_noinline bool
+is_passed_over(const Trail *trail, const PlannedStmt *statement)
+{
+	return statement->relationOids == NIL && !IsTransactionBlock() && trail_is_own(trail) &&
+		trail_of_application(trail, false) != NULL;
+}
+
+/*
+ * Note a statement that is about to be executed (or only planned), if it is
+ * one that the client sent and not yet noted.
+ */
+void
+note_statement(const PlannedStmt *statement, const char *source, bool executed)
+{
+	const Trail *trail = trail_mine();
+	const Node *utility = statement->utilityStmt;
+	TimestampTz at;
+	TimestampTz transaction;
+	int			location = WHOLE;
+	bool		goes_on;
+	bool		several;
+
+	if (trail == NULL || debug_query_string == NULL || source == NULL)
+		return;
+	if (unlikely(!guc_capture_query))
+	{
+		noted.place = TRAIL_NOWHERE;
+		trail_clear();
+		return;
+	}
+
+	at = GetCurrentStatementStartTimestamp();
+	transaction = GetCurrentTransactionStartTimestamp();
+	goes_on = at == noted.at;
+	if ((goes_on && noted.location == WHOLE && trail->transaction == transaction) ||
+		!is_clients(source))
+	{
+		if (executed && goes_on)
+			note_change(statement);
+		return;
+	}
+
+	note.text = source;
+	note.length = message_length(source, goes_on);
+	note.redacted = false;
+	several = goes_on || statement->stmt_location > 0 ||
+		(statement->stmt_len > 0 && statement_is_followed(source + statement->stmt_len));
+	if (unlikely(several) && message_has_secret_word())
+	{
+		location = Max(statement->stmt_location, 0);
+		if (goes_on && location <= noted.location)
+		{
+			if (executed)
+				note_change(statement);
+			return;
+		}
+		cut_out(statement, location);
+	}
+	noted.at = note.at = at;
+	noted.location = location;
+
+	note.changed = executed && command_changes(statement);
+	note.class = several && location == WHOLE ?
+		COMMAND_APPLICATION : command_class(statement, note.changed);
+	note.query_id = (uint64) statement->queryId;
+	note.sqlerrcode = 0;
+	if (note.class == COMMAND_FRAMEWORK && is_passed_over(trail, statement))
+	{
+		noted.place = TRAIL_NOWHERE;
+		noted.changed = false;
+		return;
+	}
+	if (utility != NULL && !IsA(utility, TransactionStmt))
+		redact(utility);
+	else if (utility != NULL && ((const TransactionStmt *) utility)->chain)
+	{
+		/* the transaction that this begins has the time of the message */
+		transaction = at;
+	}
+	noted.place = trail_add(transaction, &note);
+	noted.changed = note.changed;
+}
+
+/* A statement is executed within one that has been noted. */
+void
+note_within(const PlannedStmt *statement)
+{
+	if (trail_mine() != NULL && !noted.changed && noted.at == GetCurrentStatementStartTimestamp())
+		note_change(statement);
+}
+
+/* ---------- failures, and ends ---------- */
+
+/* An error context callback that adds no context. */
+static void
+on_error(void *arg)
+{
+	last_error.sqlerrcode = geterrcode();
+	last_error.at = GetCurrentStatementStartTimestamp();
+	last_error.source = debug_query_string;
+}
+
+/*
+ * Be told of errors, if that is not so yet.  An uncaught error empties the
+ * stack of callbacks, and what is put on it within PG_TRY is off it after
+ * that, so this is done between statements: at the end of each transaction.
+ * A stack that is not empty is left alone: it is made of others' variables,
+ * which need not be there any more.
+ */
+static ErrorContextCallback error_watch = {.callback = on_error};
+
+static void
+watch_errors(void)
+{
+	if (error_context_stack == NULL)
+		error_context_stack = &error_watch;
+}
+
+/* Has a procedure ended a transaction, and works in another? */
+static bool procedure_goes_on = false;
+
+/* Where what has failed is noted, or TRAIL_NOWHERE. */
+static int
+find_failed(const Trail *trail)
+{
+	const TrailStatement *newest;
+
+	if (noted.at == note.at)
+		return noted.place;
+
+	/* a portal is noted when it is bound, and fails when it is executed */
+	newest = trail_before(trail, NULL);
+	if (newest == NULL || trail->transaction != GetCurrentTransactionStartTimestamp() ||
+		newest->sqlerrcode != 0 || !trail_is_same(newest, &note))
+		return TRAIL_NOWHERE;
+	return newest - trail->statements;
+}
+
+/*
+ * Mark the statement that has failed and so aborts the transaction.  One that
+ * could not be understood is noted only now.
+ */
+void
+note_failure(int sqlerrcode, const char *source)
+{
+	const Trail *trail = trail_mine();
+	int			failed;
+
+	/* what comes after the failure is not to blame for it */
+	if (trail == NULL || source == NULL || !guc_capture_query ||
+		sqlerrcode == ERRCODE_IN_FAILED_SQL_TRANSACTION || IsAbortedTransactionBlockState())
+		return;
+
+	note.at = GetCurrentStatementStartTimestamp();
+	note.text = source;
+	note.length = strlen(source);
+	note.query_id = 0;
+	note.sqlerrcode = sqlerrcode;
+	note.class = COMMAND_APPLICATION;
+	note.changed = false;
+	note.redacted = false;
+	failed = find_failed(trail);
+	if (failed >= 0)
+	{
+		trail_set_failed(failed, sqlerrcode);
+		return;
+	}
+
+	if (sqlerrcode == ERRCODE_SYNTAX_ERROR ? statement_has_secret_word(source, note.length) :
+		statement_is_suspect(source))
+	{
+		note.text = STATEMENT_NOT_SHOWN;
+		note.length = strlen(STATEMENT_NOT_SHOWN);
+		note.redacted = true;
+	}
+	noted.at = note.at;
+	noted.location = WHOLE;
+	noted.place = trail_add(GetCurrentTransactionStartTimestamp(), &note);
+	noted.changed = false;
+}
+
+/*
+ * A transaction or a subtransaction is rolled back.  If nobody asked for that
+ * or has caught the error, the stack of context callbacks has been emptied.
+ */
+void
+note_rollback(void)
+{
+	if (error_context_stack == NULL && last_error.sqlerrcode != 0 &&
+		last_error.at == GetCurrentStatementStartTimestamp())
+		note_failure(last_error.sqlerrcode, last_error.source);
+}
+
+/*
+ * A transaction has ended.  When a procedure has ended it, what it does next
+ * belongs to the same CALL.
+ */
+void
+note_end(void)
+{
+	if (likely(error_context_stack == &error_watch && !procedure_goes_on))
+		return;
+	if (trail_mine() == NULL)
+		return;
+
+	procedure_goes_on = error_context_stack != NULL && error_context_stack != &error_watch &&
+		SPI_inside_nonatomic_context();
+	trail_set_goes_on(procedure_goes_on);
+	watch_errors();
+}

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.h
+ *	  What may be kept of the text of a statement.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_STATEMENT_H
+#define LEAKWATCH_STATEMENT_H
+
+/* Bytes kept of a statement: the middle of a longer one is left out. */
+#define STATEMENT_SIZE	512
+
+/* What stands for a text, or for the rest of a command. */
+#define STATEMENT_NOT_SHOWN	"<not shown: it may contain a password>"
+
+extern size_t statement_copy(char *copy, const char *text, size_t length, int encoding);
+extern bool statement_is_followed(const char *rest);
+extern bool statement_contains(const char *text, size_t length, const char *word);
+extern bool statement_has_secret_word(const char *text, size_t length);
+extern bool statement_is_suspect(const char *text);
+
+#endif							/* LEAKWATCH_STATEMENT_H */
