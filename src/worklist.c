@@ -420,6 +420,7 @@ act(Work *work, const Moment *moment)
 	}
 
 	work->trail = read_trail(session);
+	trail_redact(work->trail, work->text.query_start, work->text.query, SESSION_QUERY_SIZE);
 	names_look_up(session, moment->monotonic, &work->names);
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{

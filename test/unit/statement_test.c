@@ -9,24 +9,12 @@
  */
 #include "c.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "mb/pg_wchar.h"
 #include "statement.h"
-
-static int	tests = 0;
-static int	failures = 0;
-
-static void
-ok(bool condition, const char *what)
-{
-	tests++;
-	if (!condition)
-		failures++;
-	printf("%s %d - %s\n", condition ? "ok" : "not ok", tests, what);
-}
+#include "tap.h"
 
 /* A text of pieces, longer than is kept. */
 static void
@@ -50,7 +38,7 @@ copies(const char *piece, int encoding, const char *what)
 	ok(copied == strlen(copy) && copied <= STATEMENT_SIZE && copied > STATEMENT_SIZE - 8 &&
 	   gap != NULL && (gap - copy) % size == 0 && tail % size == 0 && tail > copied / 2 &&
 	   memcmp(copy, text, gap - copy) == 0 && memcmp(gap + 5, text + length - tail, tail) == 0,
-	   what);
+	   "%s", what);
 	free(text);
 }
 
@@ -164,6 +152,5 @@ main(void)
 	is_quick("alter_ password ");
 	is_quick("--\n");
 
-	printf("1..%d\n", tests);
-	return failures > 0;
+	return done_testing();
 }
