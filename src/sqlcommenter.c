@@ -9,6 +9,11 @@
  * comment at the end of the statement.  Here also at its start, and in any
  * of several comments there.
  *
+ * The other form is that of marginalia and of the legacy format of Active
+ * Record's QueryLogs: key:value pairs, separated by commas, as they are.
+ * Nothing marks it as such, so a comment is only read so when all of it is:
+ * see is_plain_pair().
+ *
  * Comments are found from both ends of the text, without reading what is
  * between: it may be a statement that lost its middle.  Each byte is looked
  * at a fixed number of times at most, and only in so many comments.
@@ -94,9 +99,9 @@ decode(Span span, char *out)
 
 /*
  * One part of a comment between commas: a tag if it is key='value', nothing
- * otherwise.
+ * otherwise.  Returns which.
  */
-static void
+static bool
 parse_pair(Span pair, char *scratch, sqlcommenter_tag tag, void *state)
 {
 	const char *equals;
@@ -108,7 +113,7 @@ parse_pair(Span pair, char *scratch, sqlcommenter_tag tag, void *state)
 	pair = trim(pair);
 	equals = memchr(pair.start, '=', pair.end - pair.start);
 	if (equals == NULL)
-		return;
+		return false;
 
 	key.start = pair.start;
 	key.end = equals;
@@ -118,11 +123,11 @@ parse_pair(Span pair, char *scratch, sqlcommenter_tag tag, void *state)
 	value = trim(value);
 	if (key.start == key.end || value.end - value.start < 2 ||
 		*value.start != '\'' || value.end[-1] != '\'')
-		return;
+		return false;
 	for (const char *c = key.start; c < key.end; c++)
 	{
 		if (is_space(*c) || *c == '\'')
-			return;
+			return false;
 	}
 	value.start++;
 	value.end--;
@@ -131,25 +136,25 @@ parse_pair(Span pair, char *scratch, sqlcommenter_tag tag, void *state)
 	for (const char *c = value.start; c < value.end; c++)
 	{
 		if (*c == '\'')
-			return;
+			return false;
 		if (*c == '\\' && ++c == value.end)
-			return;
+			return false;
 	}
 
 	key_length = decode(key, scratch);
 	value_length = decode(value, scratch + key_length);
 	tag(state, scratch, key_length, scratch + key_length, value_length);
+	return true;
 }
 
-/* What is between the delimiters of a comment. */
-static void
-parse_comment(Span comment, char *scratch, sqlcommenter_tag tag, void *state)
+/* Take key='value' pairs; returns whether there are any. */
+static bool
+parse_quoted(Span comment, char *scratch, sqlcommenter_tag tag, void *state)
 {
 	Span		pair = comment;
 	bool		quoted = false;
+	bool		found = false;
 
-	if (comment.end - comment.start > MAX_COMMENT_SIZE)
-		return;
 	for (const char *c = comment.start; c < comment.end; c++)
 	{
 		if (*c == '\\' && quoted && c + 1 < comment.end)
@@ -159,12 +164,104 @@ parse_comment(Span comment, char *scratch, sqlcommenter_tag tag, void *state)
 		else if (*c == ',' && !quoted)
 		{
 			pair.end = c;
-			parse_pair(pair, scratch, tag, state);
+			found |= parse_pair(pair, scratch, tag, state);
 			pair.start = c + 1;
 		}
 	}
 	pair.end = comment.end;
-	parse_pair(pair, scratch, tag, state);
+	return parse_pair(pair, scratch, tag, state) || found;
+}
+
+static bool
+is_key(Span key)
+{
+	if (key.start == key.end || *key.start < 'a' || *key.start > 'z')
+		return false;
+	for (const char *c = key.start; c < key.end; c++)
+	{
+		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+			  (*c >= '0' && *c <= '9') || *c == '_' || *c == '-' || *c == '.'))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Is this key:value?  The key is a name that starts with a small letter, and
+ * right after the colon comes the value, which is one word.  So neither prose
+ * ("TODO: this", "note:see there"), nor a time of day, an address (//...), a
+ * path of Windows or a cast is taken for a tag.  Only of the key "line" may the
+ * value have spaces: Ruby writes "line:/app/a.rb:7:in `block in b'".
+ */
+static bool
+is_plain_pair(Span pair, Span *key, Span *value)
+{
+	const char *colon;
+
+	pair = trim(pair);
+	colon = memchr(pair.start, ':', pair.end - pair.start);
+	if (colon == NULL)
+		return false;
+	*key = (Span) {pair.start, colon};
+	*value = (Span) {colon + 1, pair.end};
+	if (!is_key(*key) || value->start == value->end || is_space(*value->start) ||
+		*value->start == ':' || *value->start == '\\' ||
+		(value->end - value->start >= 2 && value->start[0] == '/' && value->start[1] == '/'))
+		return false;
+	if (key->end - key->start == 4 && memcmp(key->start, "line", 4) == 0)
+		return true;
+	for (const char *c = value->start; c < value->end; c++)
+	{
+		if (is_space(*c))
+			return false;
+	}
+	return true;
+}
+
+/* Take off the part before the first comma. */
+static Span
+take_part(Span *rest)
+{
+	const char *comma = memchr(rest->start, ',', rest->end - rest->start);
+	Span		part = {rest->start, comma != NULL ? comma : rest->end};
+
+	rest->start = comma != NULL ? comma + 1 : NULL;
+	return part;
+}
+
+/* Take key:value pairs, if the comment has nothing else. */
+static void
+parse_plain(Span comment, char *scratch, sqlcommenter_tag tag, void *state)
+{
+	Span		key;
+	Span		value;
+
+	for (Span rest = comment; rest.start != NULL;)
+	{
+		if (!is_plain_pair(take_part(&rest), &key, &value))
+			return;
+	}
+	for (Span rest = comment; rest.start != NULL;)
+	{
+		size_t		key_length;
+		size_t		value_length;
+
+		is_plain_pair(take_part(&rest), &key, &value);
+		key_length = key.end - key.start;
+		value_length = value.end - value.start;
+		memcpy(scratch, key.start, key_length);
+		memcpy(scratch + key_length, value.start, value_length);
+		tag(state, scratch, key_length, scratch + key_length, value_length);
+	}
+}
+
+/* What is between the delimiters of a comment. */
+static void
+parse_comment(Span comment, char *scratch, sqlcommenter_tag tag, void *state)
+{
+	if (comment.end - comment.start <= MAX_COMMENT_SIZE &&
+		!parse_quoted(comment, scratch, tag, state))
+		parse_plain(comment, scratch, tag, state);
 }
 
 /* Take the comment off that the text starts with. */

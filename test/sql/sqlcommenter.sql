@@ -28,7 +28,10 @@ SELECT statement, pg_temp.tags(statement) AS tags
     ('SELECT 1 /*a=''100%25'',b=''100%''*/'),
     ('SELECT 1 /*a=''%00''*/'),
     ('SELECT 1 /*bad, a=''b'', =''c'', d=*/'),
-    ('SELECT ''/*a=b*/''')) AS v (statement);
+    ('SELECT ''/*a=b*/'''),
+    ('SELECT 1 /*application:Blog,controller:posts,action:show*/'),
+    ('SELECT 1 /* TODO: fix this, later: that */'),
+    ('SELECT 1 /* 12:30:00 */')) AS v (statement);
 
 -- What is no UTF-8 once it is decoded is replaced, or left out at the end.
 SELECT convert_to(pg_temp.tags('SELECT 1 /*a=''%C3%A9%FF%C3''*/') ->> 'a', 'UTF8') AS replaced;

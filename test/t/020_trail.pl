@@ -252,6 +252,20 @@ like($said->{detail}, qr/Last statement: UPDATE item SET name = 'd'/,
   or diag(explain([ log_of($node, $heart) ]));
 terminate($node, $heart);
 
+# The other form of tags.
+{
+	my $session = session($node, set => { "${kind}_warn" => '50ms' });
+
+	$session->query($_)
+	  foreach 'BEGIN', 'SELECT 1 /*application:Blog,controller:posts,action:show*/',
+	  'SELECT 2 /* TODO: tell, why: so */';
+	is_deeply(
+		row_of($session)->{tags},
+		{ application => 'Blog', controller => 'posts', action => 'show' },
+		'tags as key:value');
+	terminate($node, $session);
+}
+
 # Nor do other statements hide the tags, where there are places enough.
 is_deeply(
 	do {

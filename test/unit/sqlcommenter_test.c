@@ -102,7 +102,36 @@ main(void)
 	is("SELECT 1 /*a='b'", "", "never closed");
 	is("SELECT ' ... id = 1 /*a='b'*/", "[a=b]", "a text that lost its middle");
 
+	is("SELECT 1 /*application:Blog,controller:posts,action:show*/",
+	   "[application=Blog][controller=posts][action=show]", "key:value");
+	is("/*application:Blog*/ SELECT 1", "[application=Blog]", "one, at the start");
+	is("SELECT 1 /* application:Blog , job:Mail */;", "[application=Blog][job=Mail]",
+	   "key:value with space around");
+	is("SELECT 1 /*controller_with_namespace:Admin::PostsController,line:/app/a.rb:7:in `block in b'*/",
+	   "[controller_with_namespace=Admin::PostsController][line=/app/a.rb:7:in `block in b']",
+	   "colons in a value, and a line of Ruby");
+	is("SELECT 1 /*route:%2Fa+b,db_host:10.0.0.1*/", "[route=%2Fa+b][db_host=10.0.0.1]",
+	   "nothing is decoded");
+	is("SELECT 1 /*a='b',c:d*/", "[a=b]", "one form in a comment");
+	is("SELECT 1 /*a='b'*/ /*c:d*/", "[a=b][c=d]", "and the other in another");
+	is("SELECT 1 /*traceparent='00-a:b'*/", "[traceparent=00-a:b]", "a colon in quotes");
+	is("SELECT 1 /* TODO: fix this, later: that */", "", "prose with a colon");
+	is("SELECT 1 /*TODO:fix*/", "", "a shouted word");
+	is("SELECT 1 /*note:fix this*/", "", "a value of two words");
+	is("SELECT 1 /*see:a, b*/", "", "not only pairs");
+	is("SELECT 1 /*a:b,*/", "", "nothing after a comma");
+	is("SELECT 1 /*a:*/", "", "a key alone");
+	is("SELECT 1 /* 12:30:00 */", "", "a time of day");
+	is("SELECT 1 /*+ SeqScan(t) */", "", "a hint at the end");
+	is("SELECT 1 /*+ Rows(a b #10) Set(x:y) */", "", "a hint with a colon");
+	is("SELECT 1 /* https://example.com/a */", "", "an address");
+	is("SELECT 1 /* c:\\a */", "", "a path of Windows");
+	is("SELECT 1 /*x::int*/", "", "a cast");
+	is("SELECT 1 /*{\"a\":1}*/", "", "JSON");
+
 	is_quick("/*", "many comments that open");
+	is_quick("/*a:b*/", "with plain tags");
+	is_quick("a:b,", "only plain pairs");
 	is_quick("*/", "that close");
 	is_quick("/**/", "empty ones");
 	is_quick("/*a='b'*/", "with tags");
