@@ -30,3 +30,14 @@ ALTER TABLE leakwatch.incidents
 CREATE INDEX incidents_id_idx ON leakwatch.incidents (id);
 COMMENT ON COLUMN leakwatch.incidents.id IS 'Number of the incident: the later it was found, the higher';
 COMMENT ON SEQUENCE leakwatch.incidents_id_seq IS 'Numbers of rows that others insert; what 0.1.0 took its numbers from';
+
+-- A trail has repeats and changes now, and tags have two forms.
+COMMENT ON COLUMN leakwatch.incidents.trail IS 'Statements of its transaction, oldest first: when each came in (at), its text (query), how often it came and when last (count, last_at) if more than once, whether it changed or locked something (changed), and where known query_id and the sqlstate that it failed with; dropped is how many there were in its place';
+COMMENT ON COLUMN leakwatch.incidents.tags IS 'The tags (sqlcommenter, or key:value) of the newest of these statements that has some';
+COMMENT ON COLUMN leakwatch.leaks.trail IS 'Statements of its transaction, oldest first: when each came in (at), its text (query), how often it came and when last (count, last_at) if more than once, whether it changed or locked something (changed), and where known query_id and the sqlstate that it failed with; dropped is how many there were in its place';
+COMMENT ON COLUMN leakwatch.leaks.tags IS 'The tags (sqlcommenter, or key:value) of the newest of these statements that has some';
+COMMENT ON FUNCTION leakwatch.sqlcommenter_tags(text) IS 'The tags in the comments at the start and the end of a statement: those of sqlcommenter, and key:value pairs';
+
+-- No incident is without an action.
+COMMENT ON COLUMN leakwatch.incidents.action IS 'What leakwatch has done: warned, would_terminate or terminated';
+COMMENT ON COLUMN leakwatch.leaks.action IS 'What leakwatch has done: warned, would_terminate or terminated';

@@ -81,8 +81,8 @@ COMMENT ON COLUMN leakwatch.incidents.blocked_sessions IS 'Most sessions seen wa
 COMMENT ON COLUMN leakwatch.incidents.xmin_age IS 'Highest number of transactions seen whose dead rows it keeps VACUUM from removing; NULL: it holds no snapshot';
 COMMENT ON COLUMN leakwatch.incidents.query IS 'Its last statement; NULL while leakwatch.capture_query is off';
 COMMENT ON COLUMN leakwatch.incidents.query_id IS 'Query identifier of that statement; NULL if none is computed';
-COMMENT ON COLUMN leakwatch.incidents.trail IS 'Statements of its transaction, oldest first: when each came in (at), its text (query), how often it came and when last (count, last_at) if more than once, whether it changed or locked something (changed), and where known query_id and the sqlstate that it failed with; dropped is how many there were in its place';
-COMMENT ON COLUMN leakwatch.incidents.tags IS 'The tags (sqlcommenter, or key:value) of the newest of these statements that has some';
+COMMENT ON COLUMN leakwatch.incidents.trail IS 'The first and the last statements of its transaction, oldest first: when each came in (at), its text (query), and where known query_id and the sqlstate that it failed with; dropped is how many there were in between';
+COMMENT ON COLUMN leakwatch.incidents.tags IS 'The sqlcommenter tags of the newest of these statements that has some';
 COMMENT ON COLUMN leakwatch.incidents.strongest_lock IS 'The strongest lock that it held when it last blocked others, and on what; NULL: it blocked nobody';
 COMMENT ON COLUMN leakwatch.incidents.holds IS 'What else was seen that it holds: advisory locks (if others waited for it), temporary tables (that it has had some), snapshot (while idle: of a cursor, or of its isolation level); NULL: nothing';
 COMMENT ON COLUMN leakwatch.incidents.xmin_age_alone IS 'Of xmin_age, for how many transactions nobody else kept VACUUM from it, at the most seen';
@@ -165,8 +165,8 @@ COMMENT ON COLUMN leakwatch.leaks.action IS 'What leakwatch has done: none, warn
 COMMENT ON COLUMN leakwatch.leaks.blocked_sessions IS 'Sessions that wait for its locks, directly or through others';
 COMMENT ON COLUMN leakwatch.leaks.xmin_age IS 'Highest number of transactions seen whose dead rows it keeps VACUUM from removing; NULL: it holds no snapshot';
 COMMENT ON COLUMN leakwatch.leaks.query IS 'Its last statement; NULL while leakwatch.capture_query is off';
-COMMENT ON COLUMN leakwatch.leaks.trail IS 'Statements of its transaction, oldest first: when each came in (at), its text (query), how often it came and when last (count, last_at) if more than once, whether it changed or locked something (changed), and where known query_id and the sqlstate that it failed with; dropped is how many there were in its place';
-COMMENT ON COLUMN leakwatch.leaks.tags IS 'The tags (sqlcommenter, or key:value) of the newest of these statements that has some';
+COMMENT ON COLUMN leakwatch.leaks.trail IS 'The first and the last statements of its transaction, oldest first: when each came in (at), its text (query), and where known query_id and the sqlstate that it failed with; dropped is how many there were in between';
+COMMENT ON COLUMN leakwatch.leaks.tags IS 'The sqlcommenter tags of the newest of these statements that has some';
 COMMENT ON COLUMN leakwatch.leaks.strongest_lock IS 'The strongest lock that it held when it last blocked others, and on what; NULL: it blocked nobody';
 COMMENT ON COLUMN leakwatch.leaks.holds IS 'What else was seen that it holds: advisory locks (if others waited for it), temporary tables (that it has had some), snapshot (while idle: of a cursor, or of its isolation level); NULL: nothing';
 COMMENT ON COLUMN leakwatch.leaks.xmin_age_alone IS 'Of xmin_age, for how many transactions nobody else kept VACUUM from it, at the most seen';
@@ -473,7 +473,7 @@ AS 'MODULE_PATHNAME', 'leakwatch_sqlcommenter_tags'
 LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION leakwatch.sqlcommenter_tags(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION leakwatch.sqlcommenter_tags(text) TO pg_monitor;
-COMMENT ON FUNCTION leakwatch.sqlcommenter_tags(text) IS 'The tags in the comments at the start and the end of a statement: those of sqlcommenter, and key:value pairs';
+COMMENT ON FUNCTION leakwatch.sqlcommenter_tags(text) IS 'The sqlcommenter tags in the comments at the start and the end of a statement';
 
 --
 -- For integration tests: fails with assert_failure (P0004) if a session with this

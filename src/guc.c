@@ -373,7 +373,7 @@ guc_define_postmaster(void)
 
 	DefineCustomIntVariable("leakwatch.trail_length",
 							"Sets how many statements of its transaction a session remembers.",
-							"The first one and the newest. Zero disables the trail.",
+							"Those that changed something and the newest come first. Zero disables the trail.",
 							&guc_trail_length,
 							5, 0, 100,
 							PGC_POSTMASTER, 0,
