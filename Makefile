@@ -30,6 +30,7 @@ OBJS = \
 	src/names.o \
 	src/note.o \
 	src/outcome.o \
+	src/patience.o \
 	src/protection.o \
 	src/recorder.o \
 	src/report.o \

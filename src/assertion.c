@@ -19,6 +19,7 @@
 #include "kind.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "patience.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
@@ -39,7 +40,8 @@ PG_FUNCTION_INFO_V1(leakwatch_assert_no_leaks);
 /* What to say when the assertion fails. */
 typedef struct Findings
 {
-	List	   *pids;			/* of the sessions that leak */
+	List	   *known;			/* pids of all sessions with open incidents */
+	List	   *pids;			/* of those that are meant */
 	int			leaks;
 	LeakKind	kind;			/* of the first */
 	StringInfoData detail;
@@ -105,14 +107,18 @@ find_leaks(const char *application, Findings *findings)
 	Incident   *incident = palloc(sizeof(Incident));
 	Trail	   *trail = palloc(trail_size());
 	TimestampTz now = GetCurrentTimestamp();
+	Patience	patience = {0};
 
 	memset(findings, 0, sizeof(Findings));
 	initStringInfo(&findings->detail);
 	for (int i = 0; i < incident_max(); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (incident_copy(i, incident) == 0 || incident->outcome != OUTCOME_OPEN ||
-			!is_meant(application, incident->session.pid, incident->text.application_name))
+		if (!patience_copy_incident(&patience, i, incident) ||
+			incident->outcome != OUTCOME_OPEN)
+			continue;
+		findings->known = lappend_int(findings->known, incident->session.pid);
+		if (!is_meant(application, incident->session.pid, incident->text.application_name))
 			continue;
 		if (findings->pids == NIL)
 			findings->kind = incident->kind;
@@ -124,29 +130,97 @@ find_leaks(const char *application, Findings *findings)
 		appendStringInfo(&findings->detail, "\nand %d more.", findings->leaks - MAX_LISTED);
 }
 
-/* Will a session meet a limit by then, if it goes on like this? */
-static bool
-is_leak_coming(const char *application, TimestampTz by)
+/* What there is to expect of the sessions that are not among the findings. */
+typedef enum Outlook
 {
-	TimestampTz now = GetCurrentTimestamp();
+	OUTLOOK_CLEAR,
+	OUTLOOK_LEAK_COMING,		/* within the grace, if it goes on like this */
+	OUTLOOK_UNKNOWN				/* the watcher may not have seen all of them */
+} Outlook;
+
+/* Read a session with its strings, all of one moment. */
+static Reading
+read_session(int slot, Session *session, SessionText *text)
+{
+	Reading		reading;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		reading = session_read(slot, session);
+	}
+	while (reading == READ_DONE && !session_read_text(session, text));
+	return reading;
+}
+
+/*
+ * What there is to expect of the session in a slot.  One that was over a limit
+ * when the watcher scanned, and has no incident, could not be read then, or
+ * there was no room for it.
+ */
+static Outlook
+look_ahead(int slot, const char *application, const Findings *findings,
+		   TimestampTz scanned_at, TimestampTz by, int *pid)
+{
+	Session		session;
+	SessionText text;
+	Judgement	judgement;
 	Policy		server_policy;
 
+	switch (read_session(slot, &session, &text))
+	{
+		case READ_NONE:
+			return OUTLOOK_CLEAR;
+		case READ_BUSY:
+			*pid = session.pid;
+			return session.pid == MyProcPid ? OUTLOOK_CLEAR : OUTLOOK_UNKNOWN;
+		case READ_DONE:
+			break;
+	}
+	*pid = session.pid;
+	if (!is_meant(application, session.pid, text.application_name))
+		return OUTLOOK_CLEAR;
+
 	control_policy(&server_policy);
+	if (!judge_session(&session, &server_policy, scanned_at, &judgement) ||
+		(judgement.verdict.leaking != 0 && !list_member_int(findings->known, session.pid)))
+		return OUTLOOK_UNKNOWN;
+	return judgement.verdict.next <= by ? OUTLOOK_LEAK_COMING : OUTLOOK_CLEAR;
+}
+
+/* The worst of all outlooks, and a session that it is of. */
+static Outlook
+look_ahead_at_all(const char *application, const Findings *findings, TimestampTz by,
+				  int *pid)
+{
+	Outlook		worst = OUTLOOK_CLEAR;
+	TimestampTz scanned_at;
+	int64		duration;
+
+	control_last_scan(&scanned_at, &duration);
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
-		Session		session;
-		SessionText text;
-		Judgement	judgement;
+		int			slot_pid = 0;
+		Outlook		outlook = look_ahead(slot, application, findings, scanned_at, by, &slot_pid);
 
-		CHECK_FOR_INTERRUPTS();
-		if (!session_read(slot, &session) || !session_read_text(&session, &text) ||
-			!is_meant(application, session.pid, text.application_name) ||
-			!judge_session(&session, &server_policy, now, &judgement))
-			continue;
-		if (judgement.verdict.next <= by)
-			return true;
+		if (outlook > worst)
+		{
+			worst = outlook;
+			*pid = slot_pid;
+		}
 	}
-	return false;
+	return worst;
+}
+
+/* Neither "there are none" nor "there are some" would be true. */
+static void
+report_unknown(int pid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("could not tell whether the session with PID %d leaks", pid),
+			 errdetail("It was just changing its state whenever it was looked at, or leakwatch had no room for another incident."),
+			 errhint("Try again. If that does not help, see whether its process has been stopped.")));
 }
 
 /*
@@ -155,7 +229,8 @@ is_leak_coming(const char *application, TimestampTz by)
  * caller's, is over a limit, and fails with ERRCODE_ASSERT_FAILURE otherwise.
  *
  * What is over a limit may end within the grace (NULL: none), and what would
- * meet one within it is waited for.
+ * meet one within it is waited for.  So is, for a while, what can't be told; if
+ * that remains so, the error is ERRCODE_OBJECT_IN_USE.
  */
 Datum
 leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
@@ -166,6 +241,7 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 	MemoryContext oldcontext;
 	MemoryContext context;
 	Findings	findings;
+	Patience	patience = {0};
 
 	until = GetCurrentTimestamp();
 	if (!PG_ARGISNULL(1))
@@ -188,14 +264,24 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 	for (;;)
 	{
 		TimestampTz now;
+		Outlook		outlook;
+		int			pid = 0;
 
 		MemoryContextReset(context);
 		control_scan_now();
 		find_leaks(application, &findings);
+		outlook = look_ahead_at_all(application, &findings, until, &pid);
 		now = GetCurrentTimestamp();
-		if (now >= until ||
-			(findings.pids == NIL && !is_leak_coming(application, until)))
+		if (findings.pids != NIL ? now >= until : outlook == OUTLOOK_CLEAR)
 			break;
+		if (now >= until)
+		{
+			if (outlook == OUTLOOK_LEAK_COMING)
+				break;
+			if (!patience_wait(&patience))
+				report_unknown(pid);
+			continue;
+		}
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 Min(PAUSE_MS, (until - now) / 1000 + 1), wait_event);

@@ -21,6 +21,14 @@
 /* How often a reader tries before it gives up: a write takes nanoseconds. */
 #define CHANGE_READ_TRIES	1000
 
+/* What came of a look at something that another process may be writing. */
+typedef enum Reading
+{
+	READ_NONE,					/* there is nothing to be read */
+	READ_DONE,
+	READ_BUSY					/* it is being written: what was known may hold */
+} Reading;
+
 static inline void
 change_begin(pg_atomic_uint32 *changes)
 {

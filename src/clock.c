@@ -32,6 +32,7 @@
 /* By how much the clock has jumped since a session took a time stamp. */
 typedef struct Note
 {
+	bool		unread;			/* its session was busy when the clock jumped */
 	TimestampTz since[NUM_CLOCKS];
 	int64		gained[NUM_CLOCKS];
 } Note;
@@ -42,6 +43,7 @@ typedef struct Clock
 	TimestampTz wall;			/* of the last reading */
 	int64		monotonic;
 	int64		parted;			/* wall - monotonic, as of the last jump */
+	bool		unread;			/* some note is */
 	pg_atomic_uint32 jumped;	/* has there ever been a jump? */
 	pg_atomic_uint32 changes;
 	Note		notes[FLEXIBLE_ARRAY_MEMBER];
@@ -82,6 +84,26 @@ taken_before(TimestampTz since, int64 jump, TimestampTz now, int64 elapsed)
 	return since > now || since < now - elapsed;
 }
 
+/* Note a jump for a session's time stamps. */
+static void
+note_session(Note *note, const Session *session, int64 jump, TimestampTz now, int64 elapsed)
+{
+	for (int i = 0; i < NUM_CLOCKS; i++)
+	{
+		bool		noted = note->since[i] == session->since[i] && note->gained[i] != 0;
+
+		if (session->since[i] == 0)
+			continue;
+		if (noted)
+			note->gained[i] += jump;
+		else if (taken_before(session->since[i], jump, now, elapsed))
+		{
+			note->since[i] = session->since[i];
+			note->gained[i] = jump;
+		}
+	}
+}
+
 static void
 note_jump(int64 jump, TimestampTz now, int64 elapsed)
 {
@@ -91,30 +113,61 @@ note_jump(int64 jump, TimestampTz now, int64 elapsed)
 		Note	   *note = &shared_clock->notes[slot];
 		Session		session;
 
-		if (!session_read(slot, &session))
-			continue;
-		for (int i = 0; i < NUM_CLOCKS; i++)
+		switch (session_read(slot, &session))
 		{
-			bool		noted = note->since[i] == session.since[i] && note->gained[i] != 0;
-
-			if (session.since[i] == 0)
-				continue;
-			if (noted)
-				note->gained[i] += jump;
-			else if (taken_before(session.since[i], jump, now, elapsed))
-			{
-				note->since[i] = session.since[i];
-				note->gained[i] = jump;
-			}
+			case READ_NONE:
+				note->unread = false;
+				break;
+			case READ_BUSY:
+				note->unread = shared_clock->unread = true;
+				break;
+			case READ_DONE:
+				if (!note->unread)
+					note_session(note, &session, jump, now, elapsed);
+				break;
 		}
 	}
 	change_end(&shared_clock->changes);
 	pg_atomic_write_u32(&shared_clock->jumped, 1);
 	control_count(COUNT_CLOCK_JUMPS, 1);
+}
 
-	ereport(LOG,
-			(errmsg("the system clock has jumped by " INT64_FORMAT " ms", jump / 1000),
-			 errdetail("leakwatch counts this time for no session's age.")));
+/*
+ * Sessions that could not be read when the clock jumped: by now there is no
+ * telling which of their time stamps were taken before.  All of them count as
+ * taken now, which makes the session younger than it is.
+ */
+static void
+note_unread(TimestampTz now)
+{
+	shared_clock->unread = false;
+	change_begin(&shared_clock->changes);
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		Note	   *note = &shared_clock->notes[slot];
+		Session		session;
+
+		if (!note->unread)
+			continue;
+		switch (session_read(slot, &session))
+		{
+			case READ_NONE:
+				note->unread = false;
+				break;
+			case READ_BUSY:
+				shared_clock->unread = true;
+				break;
+			case READ_DONE:
+				for (int i = 0; i < NUM_CLOCKS; i++)
+				{
+					note->since[i] = session.since[i];
+					note->gained[i] = session.since[i] != 0 ? now - session.since[i] : 0;
+				}
+				note->unread = false;
+				break;
+		}
+	}
+	change_end(&shared_clock->changes);
 }
 
 int64
@@ -133,44 +186,58 @@ clock_monotonic(void)
 bool
 clock_read(Moment *moment)
 {
-	int64		jump;
-
 	moment->now = GetCurrentTimestamp();
 	moment->monotonic = clock_monotonic();
-
-	jump = moment->now - moment->monotonic - shared_clock->parted;
-	if (shared_clock->started && likely(jump > -TOLERANCE && jump < TOLERANCE))
-		jump = 0;
-	else
+	moment->jump = moment->now - moment->monotonic - shared_clock->parted;
+	if (!shared_clock->started)
 	{
-		shared_clock->parted += jump;
-		if (!shared_clock->started)
-			jump = 0;
+		shared_clock->parted = moment->jump;
+		shared_clock->started = true;
+		moment->jump = 0;
 	}
+	else if (likely(moment->jump > -TOLERANCE && moment->jump < TOLERANCE))
+		moment->jump = 0;
 
-	if (unlikely(jump != 0))
-		note_jump(jump, moment->now, moment->monotonic - shared_clock->monotonic);
+	if (unlikely(moment->jump != 0))
+	{
+		shared_clock->parted += moment->jump;
+		note_jump(moment->jump, moment->now, moment->monotonic - shared_clock->monotonic);
+	}
+	if (unlikely(shared_clock->unread))
+		note_unread(moment->now);
 
-	shared_clock->started = true;
 	shared_clock->wall = moment->now;
 	shared_clock->monotonic = moment->monotonic;
-	return jump != 0;
+	return moment->jump != 0;
 }
 
-/* Fill in by how much the clock has jumped since each of a session's times. */
+/* Say so in the server log; can throw, and so comes when all else is done. */
 void
+clock_report_jump(const Moment *moment)
+{
+	ereport(LOG,
+			(errmsg("the system clock has jumped by " INT64_FORMAT " ms", moment->jump / 1000),
+			 errdetail("leakwatch counts this time for no session's age.")));
+}
+
+/*
+ * Fill in by how much the clock has jumped since each of a session's times.
+ * False when that is not known yet: its age must not be gone by.
+ */
+bool
 clock_apply(Session *session)
 {
 	Note		note;
 
 	if (likely(pg_atomic_read_u32(&shared_clock->jumped) == 0))
-		return;
+		return true;
 	if (!change_copy(&shared_clock->changes, &note, &shared_clock->notes[session->slot],
-					 sizeof(Note)))
-		return;
+					 sizeof(Note)) || note.unread)
+		return false;
 	for (int i = 0; i < NUM_CLOCKS; i++)
 	{
 		if (note.since[i] == session->since[i])
 			session->gained[i] = note.gained[i];
 	}
+	return true;
 }

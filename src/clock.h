@@ -15,6 +15,7 @@ typedef struct Moment
 {
 	TimestampTz now;			/* wall clock */
 	int64		monotonic;
+	int64		jump;			/* of the wall clock since the last reading */
 } Moment;
 
 extern Size clock_shmem_size(void);
@@ -22,6 +23,7 @@ extern void clock_shmem_init(void);
 
 extern int64 clock_monotonic(void);
 extern bool clock_read(Moment *moment);
-extern void clock_apply(Session *session);
+extern void clock_report_jump(const Moment *moment);
+extern bool clock_apply(Session *session);
 
 #endif							/* LEAKWATCH_CLOCK_H */

@@ -190,8 +190,11 @@ outcome_of(const Seat *seat, const SlotEnd *end, const Moment *moment,
 	return outcome;
 }
 
-/* The session of this seat is gone: close its incidents and free the seat. */
-void
+/*
+ * The session of this seat is gone: close its incidents and free the seat.
+ * False when how it ended is being written at this very moment: next time.
+ */
+bool
 follow_end(Seat *seat, const Moment *moment)
 {
 	const Session *session = &seat->session;
@@ -202,8 +205,16 @@ follow_end(Seat *seat, const Moment *moment)
 		SlotEnd		end;
 		Outcome		outcome;
 
-		if (!slot_end(session, &end))
-			memset(&end, 0, sizeof(end));
+		switch (slot_end(session, &end))
+		{
+			case READ_BUSY:
+				return false;
+			case READ_NONE:
+				memset(&end, 0, sizeof(end));
+				break;
+			case READ_DONE:
+				break;
+		}
 		outcome = outcome_of(seat, &end, moment, detail, sizeof(detail));
 
 		for (int kind = 0; kind < NUM_KINDS; kind++)
@@ -227,6 +238,7 @@ follow_end(Seat *seat, const Moment *moment)
 	seat->session.pid = 0;
 	seat->roomless = 0;
 	seat->signalled = false;
+	return true;
 }
 
 /* ---------- going on ---------- */
@@ -277,6 +289,7 @@ update_incident(int index, const Session *session, const Policy *policy,
 	{
 		edit = incident_edit(index);
 		edit->session.state = session->state;
+		memcpy(edit->session.gained, session->gained, sizeof(session->gained));
 		if (edit->horizon != horizon)
 			set_horizon(edit, horizon);
 		edit->gained = gained;

@@ -26,7 +26,7 @@ extern Seat *follow_seat(int slot);
 extern bool follow_has_incidents(const Seat *seat);
 extern void follow_session(Seat *seat, const Session *session, const Judgement *judgement,
 						   const Moment *moment);
-extern void follow_end(Seat *seat, const Moment *moment);
+extern bool follow_end(Seat *seat, const Moment *moment);
 extern void follow_harm(void);
 
 #endif							/* LEAKWATCH_FOLLOW_H */

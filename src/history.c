@@ -297,9 +297,9 @@ rows_of_records(Relation table, const Record *records, int count)
 	return row_array(table, rows, nrows);
 }
 
-/* The keys of the open incidents. */
-static Datum
-rows_of_open(Relation table)
+/* The keys of the open incidents.  False when the watcher is just writing one. */
+static bool
+rows_of_open(Relation table, Datum *array)
 {
 	Row			row;
 	Datum	   *rows = begin_rows(table, incident_max(), &row);
@@ -308,14 +308,26 @@ rows_of_open(Relation table)
 
 	for (int i = 0; i < incident_max(); i++)
 	{
+		uint64		version;
+
 		CHECK_FOR_INTERRUPTS();
-		/* one that is gone by now has been written, or will be closed next time */
-		if (!incident_is_open(i) || incident_copy(i, incident) == 0)
+		if (!incident_is_open(i))
 			continue;
-		facts_key(&row, incident);
-		rows[nrows++] = row_datum(&row);
+		switch (incident_copy(i, incident, &version))
+		{
+			case READ_NONE:
+				/* it has been written by now, or will be closed next time */
+				break;
+			case READ_BUSY:
+				return false;
+			case READ_DONE:
+				facts_key(&row, incident);
+				rows[nrows++] = row_datum(&row);
+				break;
+		}
 	}
-	return row_array(table, rows, nrows);
+	*array = row_array(table, rows, nrows);
+	return true;
 }
 
 /* ---------- statements ---------- */
@@ -532,26 +544,39 @@ history_write(const Record *records, int count)
 	return attempt(write_batch, &batch);
 }
 
+typedef struct Closing
+{
+	TimestampTz server_start;
+	bool	   *closed;			/* out: it was done */
+} Closing;
+
 static void
 close_rows(const void *arg)
 {
+	const Closing *closing = arg;
 	Writing		writing;
 	Oid			types[] = {TIMESTAMPTZOID, InvalidOid};
 	Datum		args[2];
 
 	begin_writing("closing incidents", &writing);
 	types[1] = row_array_type(writing.table);
-	args[0] = TimestampTzGetDatum(*(const TimestampTz *) arg);
-	args[1] = rows_of_open(writing.table);
-	execute(close_sql, lengthof(args), types, args, SPI_OK_UPDATE);
+	args[0] = TimestampTzGetDatum(closing->server_start);
+	*closing->closed = rows_of_open(writing.table, &args[1]);
+	if (*closing->closed)
+		execute(close_sql, lengthof(args), types, args, SPI_OK_UPDATE);
 	end_writing(&writing);
 }
 
-/* Close the rows whose incidents are no longer. */
+/*
+ * Close the rows whose incidents are no longer.  Without an error, *closed is
+ * false when which are can't be told at this very moment.
+ */
 ErrorData *
-history_close(TimestampTz server_start)
+history_close(TimestampTz server_start, bool *closed)
 {
-	return attempt(close_rows, &server_start);
+	Closing		closing = {server_start, closed};
+
+	return attempt(close_rows, &closing);
 }
 
 static void

@@ -27,7 +27,7 @@ typedef struct HistoryState
 
 extern bool history_look(HistoryState *state);
 extern ErrorData *history_write(const Record *records, int count);
-extern ErrorData *history_close(TimestampTz server_start);
+extern ErrorData *history_close(TimestampTz server_start, bool *closed);
 extern ErrorData *history_delete(TimestampTz ended_before);
 extern ErrorData *history_abort(MemoryContext context);
 

@@ -355,20 +355,19 @@ incident_is_open(int index)
 		incidents->entries[index].incident.outcome == OUTCOME_OPEN;
 }
 
-/* Copy an incident and return its version; 0 when there is none. */
-uint64
-incident_copy(int index, Incident *incident)
+/* Copy an incident, if there is one, and say of which version it is. */
+Reading
+incident_copy(int index, Incident *incident, uint64 *version)
 {
 	Entry	   *entry = &incidents->entries[index];
 
 	/* the version is raised after the change: a copy is never older than it */
-	uint64		version = pg_atomic_read_u64(&entry->version);
-
+	*version = pg_atomic_read_u64(&entry->version);
 	pg_read_barrier();
-	if (version == 0 ||
-		!change_copy(&entry->changes, incident, &entry->incident, sizeof(Incident)))
-		return 0;
-	return version;
+	if (*version == 0)
+		return READ_NONE;
+	return change_copy(&entry->changes, incident, &entry->incident, sizeof(Incident)) ?
+		READ_DONE : READ_BUSY;
 }
 
 /*

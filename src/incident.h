@@ -94,7 +94,7 @@ extern bool incident_retry_is_due(int64 monotonic);
 extern int	incident_open_count(void);
 extern int	incident_pending_count(void);
 extern int	incident_refused_count(void);
-extern uint64 incident_copy(int index, Incident *incident);
+extern Reading incident_copy(int index, Incident *incident, uint64 *version);
 extern bool incident_copy_trail(int index, const Incident *incident, Trail *trail);
 extern int64 incident_duration(const Incident *incident, TimestampTz now);
 extern Excess incident_excess(const Incident *incident, TimestampTz now);

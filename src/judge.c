@@ -26,7 +26,8 @@ judge_session(Session *session, const Policy *server, TimestampTz now, Judgement
 	if (!slot_overrides(session, &judgement->overrides))
 		return false;
 	slot_effective_policy(server, &judgement->overrides, &judgement->policy);
-	clock_apply(session);
+	if (!clock_apply(session))
+		return false;
 	verdict_judge(session, &judgement->policy, now, &judgement->verdict);
 	return true;
 }

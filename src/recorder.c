@@ -35,8 +35,9 @@
 #include "utils/timestamp.h"
 #include "worker.h"
 
-/* How long to stay without work. */
+/* How long to stay without work, and to wait for what is just being written. */
 #define IDLE_MS		10000
+#define BUSY_MS		100
 
 /* Incidents written in one transaction. */
 #define BATCH_SIZE	100
@@ -50,6 +51,9 @@ typedef struct Refusal
 } Refusal;
 
 static char database_name[NAMEDATALEN];
+
+/* In this round the watcher was just writing what there was to read. */
+static bool busy = false;
 
 pg_noreturn extern PGDLLEXPORT void leakwatch_recorder_main(Datum arg);
 
@@ -151,9 +155,17 @@ write_incidents(bool (*qualifies) (int index), Refusal *refusal)
 
 			/* it may have changed since, or be gone */
 			record->index = places[i].index;
-			record->version = incident_copy(places[i].index, &record->incident);
-			if (record->version != 0)
-				size++;
+			switch (incident_copy(places[i].index, &record->incident, &record->version))
+			{
+				case READ_NONE:
+					break;
+				case READ_BUSY:
+					busy = true;
+					break;
+				case READ_DONE:
+					size++;
+					break;
+			}
 		}
 		if (size > 0)
 			write_batch(records, size, refusal);
@@ -188,11 +200,15 @@ write_new(Refusal *refusal)
 static void
 keep_house(void)
 {
-	ErrorData  *error = history_close(control_init_time());
+	bool		closed = false;
+	ErrorData  *error = history_close(control_init_time(), &closed);
 
 	if (error == NULL && guc_retention > 0)
 		error = history_delete(GetCurrentTimestamp() - guc_retention * USECS_PER_SEC);
-	control_housekeeping_done();
+	if (error == NULL && !closed)
+		busy = true;
+	else
+		control_housekeeping_done();
 	if (error == NULL)
 		return;
 	ereport(WARNING,
@@ -266,6 +282,7 @@ work(void)
 	int			refused;
 	bool		retry = incident_retry_is_due(clock_monotonic());
 
+	busy = false;
 	if (!history_look(&state))
 		return false;
 	if (incident_any_new())
@@ -385,12 +402,12 @@ leakwatch_recorder_main(Datum arg)
 		control_condition(RECORDER, "");
 		MemoryContextReset(context);
 
-		while (!is_wanted())
+		while (busy || !is_wanted())
 		{
 			int			events;
 
 			events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							   IDLE_MS, wait_event);
+							   busy ? BUSY_MS : IDLE_MS, wait_event);
 
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
@@ -400,8 +417,9 @@ leakwatch_recorder_main(Datum arg)
 				ConfigReloadPending = false;
 				ProcessConfigFile(PGC_SIGHUP);
 			}
-			if ((events & WL_TIMEOUT) != 0 || strcmp(database_name, guc_database) != 0)
+			if (((events & WL_TIMEOUT) != 0 && !busy) || strcmp(database_name, guc_database) != 0)
 				proc_exit(0);
+			busy = false;
 		}
 	}
 }

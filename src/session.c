@@ -24,7 +24,10 @@
 #include "utils/backend_status.h"
 #include "utils/syscache.h"
 
-/* A write takes far less than this many tries; then the entry is skipped. */
+/*
+ * A write takes far less than this many tries, unless its process has been
+ * stopped in the middle of it; then there is no telling.
+ */
 #define READ_TRIES	1000
 
 static volatile PgBackendStatus *
@@ -74,15 +77,19 @@ session_version(int slot)
 }
 
 /*
- * Read the numbers of the client session in a slot.  False when there is
- * none: the slot is free, or is another kind of process's, or the session is
- * still authenticating.  What the session publishes itself, and what the
- * clock gained, is left for others to fill in.
+ * Read the numbers of the client session in a slot.  There is none when the
+ * slot is free, or is another kind of process's, or the session is still
+ * authenticating.  What the session publishes itself, and what the clock
+ * gained, is left for others to fill in.
+ *
+ * Of a session that is busy nothing is known but that it is there: its pid,
+ * and the rest as it may have been.
  */
-bool
+Reading
 session_read(int slot, Session *session)
 {
 	volatile PgBackendStatus *entry = status_entry(slot);
+	bool		client = false;
 
 	for (int i = 0; i < READ_TRIES; i++)
 	{
@@ -94,7 +101,7 @@ session_read(int slot, Session *session)
 		pgstat_begin_read_activity(entry, before);
 		session->pid = entry->st_procpid;
 		if (session->pid <= 0)
-			return false;
+			return READ_NONE;
 		type = entry->st_backendType;
 		state = entry->st_state;
 		session->database = entry->st_databaseid;
@@ -104,21 +111,23 @@ session_read(int slot, Session *session)
 		session->since[SINCE_BACKEND] = entry->st_proc_start_timestamp;
 		pgstat_end_read_activity(entry, after);
 
+		client = type == B_BACKEND && OidIsValid(session->role) &&
+			OidIsValid(session->database);
 		if (pgstat_read_activity_complete(before, after))
 		{
-			if (type != B_BACKEND || !OidIsValid(session->role) ||
-				!OidIsValid(session->database))
-				return false;
+			if (!client)
+				return READ_NONE;
 			session->slot = slot;
 			session->version = before;
 			session->state = session_state(state);
 			session->listening = false;
 			memset(session->gained, 0, sizeof(session->gained));
-			return true;
+			return READ_DONE;
 		}
 		SPIN_DELAY();
 	}
-	return false;
+	/* what is becoming another process is no longer who was there before */
+	return client ? READ_BUSY : READ_NONE;
 }
 
 /* How many client sessions there are. */
@@ -129,7 +138,7 @@ session_count(void)
 	Session		session;
 
 	for (int slot = 0; slot < MaxBackends; slot++)
-		count += session_read(slot, &session);
+		count += session_read(slot, &session) != READ_NONE;
 	return count;
 }
 
@@ -143,7 +152,8 @@ session_is_same(const Session *a, const Session *b)
 
 /*
  * Read the strings of a session.  False when the session is no longer as it
- * was read before, so that numbers and strings are always of one moment.
+ * was read before, or is just changing, so that numbers and strings are always
+ * of one moment.
  */
 bool
 session_read_text(const Session *session, SessionText *text)
@@ -169,7 +179,8 @@ session_read_text(const Session *session, SessionText *text)
 		if (pgstat_read_activity_complete(before, after))
 		{
 			/* unchanged counter or not, this tells whether it still holds */
-			if (!session_read(session->slot, &again) || !session_is_same(session, &again))
+			if (session_read(session->slot, &again) != READ_DONE ||
+				!session_is_same(session, &again))
 				return false;
 			pgstat_begin_read_activity(entry, after);
 			if (before == after)

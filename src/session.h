@@ -8,6 +8,7 @@
 #ifndef LEAKWATCH_SESSION_H
 #define LEAKWATCH_SESSION_H
 
+#include "changes.h"
 #include "libpq/pqcomm.h"
 #include "policy.h"
 
@@ -36,7 +37,7 @@ typedef struct SessionNames
 
 extern int	session_pid(int slot);
 extern int	session_version(int slot);
-extern bool session_read(int slot, Session *session);
+extern Reading session_read(int slot, Session *session);
 extern int	session_count(void);
 extern bool session_read_text(const Session *session, SessionText *text);
 extern bool session_is_same(const Session *a, const Session *b);

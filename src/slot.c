@@ -393,20 +393,21 @@ slot_set_report(int slot, TimestampTz backend_start, const Excess *report)
 	change_end(&s->report_changes);
 }
 
-/* How a marked session ended; false if it told nothing. */
-bool
+/* How a marked session ended; nothing to be read if it told nothing. */
+Reading
 slot_end(const Session *session, SlotEnd *end)
 {
 	SlotPublished published;
 
 	if (!change_copy(&slots[session->slot].changes, &published,
 					 &slots[session->slot].published, sizeof(SlotPublished)))
-		return false;
+		return READ_BUSY;
 
 	*end = published.owner;
 	if (end->pid != session->pid || end->backend_start != session->since[SINCE_BACKEND])
 		*end = published.farewell;
-	return end->pid == session->pid && end->backend_start == session->since[SINCE_BACKEND];
+	return end->pid == session->pid &&
+		end->backend_start == session->since[SINCE_BACKEND] ? READ_DONE : READ_NONE;
 }
 
 /*

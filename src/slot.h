@@ -8,6 +8,7 @@
 #ifndef LEAKWATCH_SLOT_H
 #define LEAKWATCH_SLOT_H
 
+#include "changes.h"
 #include "policy.h"
 #include "utils/guc.h"
 #include "verdict.h"
@@ -56,7 +57,7 @@ extern void slot_watch(int slot, TimestampTz backend_start);
 extern void slot_unwatch(int slot);
 extern void slot_set_reason(int slot, TimestampTz backend_start, const Excess *reason);
 extern void slot_set_report(int slot, TimestampTz backend_start, const Excess *report);
-extern bool slot_end(const Session *session, SlotEnd *end);
+extern Reading slot_end(const Session *session, SlotEnd *end);
 extern void slot_take_announced(void (*expect) (int slot));
 
 /* Called by anybody. */

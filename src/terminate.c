@@ -132,7 +132,8 @@ terminate_session(const Session *session, const Excess *excess, int64 monotonic)
 	/* tell it why first: once the signal is sent it is too late */
 	slot_set_reason(session->slot, session->since[SINCE_BACKEND], excess);
 
-	if (!session_read(session->slot, &now) || !session_is_same(session, &now))
+	/* one that is just changing its state goes on */
+	if (session_read(session->slot, &now) != READ_DONE || !session_is_same(session, &now))
 		result = TERMINATE_SPARED;
 #ifdef HAVE_SETSID
 	else if (kill(-session->pid, SIGTERM) == 0)

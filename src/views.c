@@ -21,6 +21,7 @@
 #include "incident.h"
 #include "judge.h"
 #include "kind.h"
+#include "patience.h"
 #include "row.h"
 #include "terminate.h"
 #include "utils/timestamp.h"
@@ -53,6 +54,7 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 	Trail	   *trail = palloc(trail_size());
 	TimestampTz now = GetCurrentTimestamp();
 	TransactionId next_xid = horizon_next_xid();
+	Patience	patience = {0};
 	Row			row;
 
 	begin_rows(fcinfo, &row);
@@ -61,7 +63,8 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 	for (int i = 0; i < incident_max(); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (incident_copy(i, incident) == 0 || incident->outcome != OUTCOME_OPEN)
+		if (!patience_copy_incident(&patience, i, incident) ||
+			incident->outcome != OUTCOME_OPEN)
 			continue;
 
 		facts_public(&row, incident, now, next_xid);
@@ -153,25 +156,54 @@ rule_name(int bit)
 	return enforce_rule_name(bit);
 }
 
-static void
-put_session(Row *row, Session *session, const Policy *server_policy, TimestampTz now,
-			FunctionCallInfo fcinfo)
+/*
+ * Read and judge the session in a slot.  Between the readings it may have gone,
+ * or gone on: then all of them are taken again.
+ */
+static Reading
+read_session(Patience *patience, int slot, const Policy *server_policy, TimestampTz now,
+			 Session *session, SessionText *text, Judgement *judgement)
 {
+	for (;;)
+	{
+		Reading		reading = patience_read_session(patience, slot, session);
+
+		CHECK_FOR_INTERRUPTS();
+		if (reading != READ_DONE)
+			return reading;
+		if (!session_read_text(session, text))
+			continue;
+		if (judge_session(session, server_policy, now, judgement))
+			return READ_DONE;
+		if (!patience_wait(patience))
+			return READ_BUSY;
+	}
+}
+
+/* Put the session in a slot; of one that can't be read there is only its pid. */
+static void
+put_session(Row *row, Patience *patience, int slot, const Policy *server_policy,
+			TimestampTz now, FunctionCallInfo fcinfo)
+{
+	Session		current;
+	Session    *session = &current;
 	SessionText text;
 	SessionNames names;
 	Judgement	judgement;
 	EnforceFacts facts;
 	Decision	decision;
 
-	/* between the two readings it may have gone, or gone on: try again */
-	while (!session_read_text(session, &text))
+	switch (read_session(patience, slot, server_policy, now, session, &text, &judgement))
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (!session_read(session->slot, session))
+		case READ_NONE:
 			return;
+		case READ_BUSY:
+			row_int(row, "pid", session->pid);
+			row_put(row, fcinfo);
+			return;
+		case READ_DONE:
+			break;
 	}
-	if (!judge_session(session, server_policy, now, &judgement))
-		return;
 	session_names(session, &names);
 
 	row_int(row, "pid", session->pid);
@@ -209,6 +241,7 @@ Datum
 leakwatch_sessions(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	Patience	patience = {0};
 	Policy		server_policy;
 	Row			row;
 
@@ -219,11 +252,8 @@ leakwatch_sessions(PG_FUNCTION_ARGS)
 
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
-		Session		session;
-
 		CHECK_FOR_INTERRUPTS();
-		if (session_read(slot, &session))
-			put_session(&row, &session, &server_policy, now, fcinfo);
+		put_session(&row, &patience, slot, &server_policy, now, fcinfo);
 	}
 	return (Datum) 0;
 }

@@ -134,6 +134,20 @@ judge(Seat *seat, Session *session, Look *look, const Moment *moment)
 	worklist_add(seat, &judgement, look, moment);
 }
 
+/*
+ * Is the seat free, or the session that is known there still the one in its
+ * slot?  Of one that is busy only the pid can be relied on.
+ */
+static bool
+is_seated(const Seat *seat, Reading reading, const Session *session)
+{
+	if (seat->session.pid == 0)
+		return true;
+	return reading != READ_NONE && seat->session.pid == session->pid &&
+		(reading == READ_BUSY ||
+		 seat->session.since[SINCE_BACKEND] == session->since[SINCE_BACKEND]);
+}
+
 /* Look at a slot in which something has happened or is due. */
 static void
 visit(int slot, void *arg)
@@ -141,6 +155,7 @@ visit(int slot, void *arg)
 	const Moment *moment = arg;
 	Seat	   *seat = follow_seat(slot);
 	Session		session;
+	Reading		reading;
 	Look		look = {
 		.at = moment->now,
 		.due = DT_NOEND,
@@ -152,21 +167,19 @@ visit(int slot, void *arg)
 	agenda_expect(slot);
 
 	/* the version is read before what it stands for: no change is lost */
-	if (!session_read(slot, &session))
-	{
-		if (seat->session.pid != 0)
-			follow_end(seat, moment);
+	reading = session_read(slot, &session);
+	if (!is_seated(seat, reading, &session) && !follow_end(seat, moment))
+		return;
+
+	/* what is known of it holds until it can be read again */
+	if (reading == READ_BUSY)
+		return;
+	if (reading == READ_NONE)
 		await_session(slot, &look);
-	}
 	else
 	{
-		if (seat->session.pid != session.pid ||
-			seat->session.since[SINCE_BACKEND] != session.since[SINCE_BACKEND])
-		{
-			if (seat->session.pid != 0)
-				follow_end(seat, moment);
+		if (seat->session.pid == 0)
 			seat->session = session;
-		}
 		judge(seat, &session, &look, moment);
 	}
 	look.followed = follow_has_incidents(seat);
@@ -232,7 +245,10 @@ scan(Moment *moment)
 
 	/* after a jump, ages are other than they were when they were judged */
 	if (clock_read(moment))
+	{
 		settings_changed = true;
+		clock_report_jump(moment);
+	}
 
 	report_at(moment->monotonic);
 	worklist_clear();
