@@ -29,6 +29,13 @@
 /* How far the clocks may part before it is a jump, in microseconds. */
 #define TOLERANCE	USECS_PER_SEC
 
+/*
+ * Two clocks can't be read at once, and a process can be stopped in between:
+ * how far apart the two readings may be, in us, and how often to try.
+ */
+#define BRACKET			1000
+#define BRACKET_TRIES	3
+
 /* By how much the clock has jumped since a session took a time stamp. */
 typedef struct Note
 {
@@ -180,23 +187,52 @@ clock_monotonic(void)
 }
 
 /*
+ * Read the wall clock between two readings of the monotonic one.  Returns how
+ * far apart these were: no more is known than that it was read in between.
+ */
+static int64
+read_both(Moment *moment)
+{
+	int64		width = 0;
+
+	for (int i = 0; i < BRACKET_TRIES; i++)
+	{
+		moment->monotonic = clock_monotonic();
+		moment->now = GetCurrentTimestamp();
+		width = clock_monotonic() - moment->monotonic;
+		if (likely(width <= BRACKET))
+			break;
+	}
+	return width;
+}
+
+/* By how much the wall clock is certain to have jumped; 0: maybe not at all. */
+static int64
+find_jump(const Moment *moment, int64 width)
+{
+	int64		most = moment->now - moment->monotonic - shared_clock->parted;
+	int64		least = most - width;
+
+	return least > TOLERANCE || most < -TOLERANCE ? most : 0;
+}
+
+/*
  * The watcher: read both clocks.  True when the wall clock has jumped since
  * the last call, and ages have to be reckoned anew.
  */
 bool
 clock_read(Moment *moment)
 {
-	moment->now = GetCurrentTimestamp();
-	moment->monotonic = clock_monotonic();
-	moment->jump = moment->now - moment->monotonic - shared_clock->parted;
-	if (!shared_clock->started)
+	int64		width = read_both(moment);
+
+	moment->jump = 0;
+	if (likely(shared_clock->started))
+		moment->jump = find_jump(moment, width);
+	else if (width <= BRACKET)
 	{
-		shared_clock->parted = moment->jump;
+		shared_clock->parted = moment->now - moment->monotonic;
 		shared_clock->started = true;
-		moment->jump = 0;
 	}
-	else if (likely(moment->jump > -TOLERANCE && moment->jump < TOLERANCE))
-		moment->jump = 0;
 
 	if (unlikely(moment->jump != 0))
 	{

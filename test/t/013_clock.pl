@@ -1,61 +1,70 @@
-# Shows that a jump of the wall clock counts for nobody's age.
+# Shows that a jump of the wall clock counts for nobody's age, and that what is
+# none is not taken for one.
 use strict;
 use warnings FATAL => 'all';
 
 use File::Spec;
 use LeakwatchTest;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-
-my ($faketime) = glob('/usr/lib/*/faketime/libfaketime.so.1');
-plan skip_all => 'libfaketime is not installed' unless $faketime;
+use TestLibrary;
 
 my $kind = 'idle_in_transaction';
-my $offset =
-  File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/offset');
 
-# The server's wall clock goes by this file, its monotonic clock by the truth.
-# A process that asks for the time all along does not look at the file again,
-# so each jump comes while the watcher is being started anew.
+# The server's wall clock is ahead by what this file says, its monotonic clock
+# goes by the truth.  See test/lib/wallclock.c.
+my $setting = PostgreSQL::Test::Utils::tempdir() . '/wallclock';
+append_to_file($setting, pack('q3', 0, 0, 0));
+
+# what: 0 for the offset, in seconds; 1 for a stall of the process given next
 sub set_clock
 {
-	my ($seconds) = @_;
+	my ($what, @numbers) = @_;
 
-	# replaced at once, since it is read all the time
-	append_to_file("$offset.new", sprintf("%+ds\n", $seconds));
-	rename("$offset.new", $offset) or die "could not rename: $!";
+	open(my $file, '+<', $setting) or die "could not open: $!";
+	seek($file, 8 * $what, 0) or die "could not seek: $!";
+	print $file pack('q*', @numbers);
+	close($file) or die "could not write: $!";
 	return;
 }
 
 sub jump_to
 {
 	my ($node, $seconds) = @_;
-	my $before = status($node);
+	my $jumps = status($node)->{clock_jumps};
 
-	set_clock($seconds);
-	$node->safe_psql('postgres',
-		"SELECT pg_terminate_backend($before->{watcher_pid})");
-	wait_until($node,
-		"SELECT clock_jumps > $before->{clock_jumps} FROM leakwatch.status");
+	set_clock(0, $seconds * 1_000_000);
 	scan($node) foreach (1 .. 3);
+	is(status($node)->{clock_jumps}, $jumps + 1, "the jump to $seconds s is noticed once");
 	return;
 }
 
 my $node;
-set_clock(0);
+my $busy = library('busy');
 {
 	local %ENV = (
 		%ENV,
-		LD_PRELOAD => $faketime,
-		FAKETIME_TIMESTAMP_FILE => $offset,
-		FAKETIME_CACHE_DURATION => 1,
-		FAKETIME_DONT_FAKE_MONOTONIC => 1,
-		DONT_FAKE_MONOTONIC => 1);
+		LD_PRELOAD => join(' ', library('wallclock'), $ENV{LD_PRELOAD} // ()),
+		WALLCLOCK => File::Spec->rel2abs($setting));
 
 	$node = new_node('clock');
 }
+$node->safe_psql('postgres',
+	"CREATE FUNCTION busy(pid int, busy bool) RETURNS bool LANGUAGE C STRICT AS '$busy'");
 
+#
+# A process that is stopped between its readings of the two clocks
+#
+foreach my $stall (1_500_000, 2_500_000)
+{
+	set_clock(1, $stall, status($node)->{watcher_pid});
+	scan($node) foreach (1 .. 3);
+	is(status($node)->{clock_jumps}, 0, 'a stall is no jump');
+}
+
+#
+# Jumps
+#
 my $innocent = leak($node, $kind,
 	warn => '10min', terminate => '20min',
 	set => { mode => 'enforce', transaction_terminate => '20min',
@@ -88,7 +97,14 @@ sub nobody_is_hit
 	return;
 }
 
+# one that can't be read at the time of the jump
+my $held = leak($node, $kind,
+	warn => '10min', terminate => '20min', set => { mode => 'enforce' });
+$node->safe_psql('postgres', "SELECT busy($held->{pid}, true)");
 jump_to($node, 3600);
+$node->safe_psql('postgres', "SELECT busy($held->{pid}, false)");
+scan($node) foreach (1 .. 3);
+is(leaks($node, $held), '', 'who was just changing its state has not become old');
 nobody_is_hit('an hour forward');
 is(leaks($node, $leaky), $kind, 'who leaked before still leaks');
 
@@ -121,6 +137,6 @@ cmp_ok(
 	'<', 1000,
 	'an incident over all jumps has lasted for its own time');
 
-$_->quit foreach ($innocent, $idle, $leaky, $later, $after);
+$_->quit foreach ($innocent, $idle, $leaky, $later, $after, $held);
 $node->stop;
 done_testing();
