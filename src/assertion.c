@@ -21,6 +21,7 @@
 #include "mb/pg_wchar.h"
 #include "patience.h"
 #include "pgstat.h"
+#include "shmem.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -243,6 +244,7 @@ leakwatch_assert_no_leaks(PG_FUNCTION_ARGS)
 	Findings	findings;
 	Patience	patience = {0};
 
+	shmem_require();
 	until = GetCurrentTimestamp();
 	if (!PG_ARGISNULL(1))
 		until = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,

@@ -9,6 +9,7 @@
 
 #include "compat.h"
 
+#include "commands/extension.h"
 #include "guc.h"
 #include "hooks.h"
 #include "shmem.h"
@@ -20,18 +21,20 @@ PGDLLEXPORT void _PG_init(void);
 
 /*
  * Everything works through shared memory and a worker, so the library has to
- * be there from the start of the server.  Loaded later it would do nothing in
- * silence, which is worse than an error.
+ * be there from the start of the server.  Loaded later it does nothing:
+ * pg_upgrade loads it to see whether it is there, into a server that may not
+ * preload yet, and makes its functions, which then say what is missing.  Who
+ * creates the extension means to use it and is told at once.
  */
 void
 _PG_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("leakwatch must be loaded when the server starts"),
-				 errdetail("It needs shared memory and a background worker, which can be set up only then."),
-				 errhint("Add \"leakwatch\" to shared_preload_libraries in postgresql.conf and restart the server.")));
+	{
+		if (creating_extension)
+			shmem_require();
+		return;
+	}
 
 	guc_define();
 	guc_define_postmaster();

@@ -40,6 +40,9 @@ static const struct
 static shmem_request_hook_type prev_shmem_request = NULL;
 static shmem_startup_hook_type prev_shmem_startup = NULL;
 
+/* Set once all segments are there, in the postmaster and so in all processes. */
+static bool created = false;
+
 static void
 on_shmem_request(void)
 {
@@ -58,6 +61,19 @@ on_shmem_startup(void)
 	for (int i = 0; i < lengthof(segments); i++)
 		segments[i].init();
 	LWLockRelease(AddinShmemInitLock);
+	created = true;
+}
+
+/* An error where the library has not been loaded when the server started. */
+void
+shmem_require(void)
+{
+	if (!created)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("leakwatch must be loaded when the server starts"),
+				 errdetail("It needs shared memory and a background worker, which can be set up only then."),
+				 errhint("Add \"leakwatch\" to shared_preload_libraries in postgresql.conf and restart the server.")));
 }
 
 void

@@ -9,5 +9,6 @@
 #define LEAKWATCH_SHMEM_H
 
 extern void shmem_install(void);
+extern void shmem_require(void);
 
 #endif							/* LEAKWATCH_SHMEM_H */

@@ -22,6 +22,7 @@
 #include "judge.h"
 #include "kind.h"
 #include "patience.h"
+#include "shmem.h"
 #include "row.h"
 #include "terminate.h"
 #include "utils/timestamp.h"
@@ -40,6 +41,7 @@ PG_FUNCTION_INFO_V1(leakwatch_scan);
 static void
 begin_rows(FunctionCallInfo fcinfo, Row *row)
 {
+	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
 	row_init(row, ((ReturnSetInfo *) fcinfo->resultinfo)->setDesc);
 }
@@ -360,6 +362,7 @@ leakwatch_status(PG_FUNCTION_ARGS)
 Datum
 leakwatch_scan(PG_FUNCTION_ARGS)
 {
+	shmem_require();
 	control_scan_now();
 	PG_RETURN_VOID();
 }

@@ -234,18 +234,24 @@ is( $node->safe_psql('restored', 'SELECT last_value FROM leakwatch.incidents_id_
 	'and so are its numbers');
 
 #
-# Not preloaded
+# Not preloaded: the extension is there, and then it is not
 #
-$node->safe_psql('postgres', 'DROP EXTENSION leakwatch');
+my $missing =
+  qr/ERROR:  leakwatch must be loaded when the server starts\nDETAIL:  .*\nHINT:  Add "leakwatch" to shared_preload_libraries/;
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
-foreach my $sql ('CREATE EXTENSION leakwatch', "LOAD 'leakwatch'")
+foreach my $sql ('SELECT * FROM leakwatch.leaks', 'SELECT * FROM leakwatch.sessions',
+	'SELECT * FROM leakwatch.status', 'SELECT leakwatch.scan()',
+	'SELECT leakwatch.assert_no_leaks()')
 {
 	$node->psql('postgres', $sql, stderr => \$err);
-	like(
-		$err,
-		qr/ERROR:  leakwatch must be loaded when the server starts\nDETAIL:  .*\nHINT:  Add "leakwatch" to shared_preload_libraries/,
-		"not preloaded: $sql is refused");
+	like($err, $missing, "not preloaded: $sql is refused");
 }
+is( $node->safe_psql('postgres',
+		q{LOAD 'leakwatch'; SELECT count(*) > 0 FROM leakwatch.incidents}),
+	't', 'not preloaded: the history can be read');
+$node->safe_psql('postgres', 'DROP EXTENSION leakwatch');
+$node->psql('postgres', 'CREATE EXTENSION leakwatch', stderr => \$err);
+like($err, $missing, 'not preloaded: it is not created');
 $node->stop;
 done_testing();
