@@ -91,7 +91,8 @@ shorter(int a, int b)
 /*
  * There is no session in this slot, but there may be about to be: a backend
  * gets its role's and database's settings before it shows itself.  If it has
- * published a limit, the next look must not come later than that.
+ * published a limit, the next look must not come later than that; nor later
+ * than a limit of the server, for it may be gone and another one here by then.
  */
 static void
 await_session(int slot, Look *look)
@@ -105,7 +106,7 @@ await_session(int slot, Look *look)
 		slot_overrides(&coming, &overrides))
 	{
 		slot_effective_policy(&guc_policy, &overrides, &policy);
-		look->shortest_limit = verdict_shortest_limit(&policy);
+		look->shortest_limit = shorter(look->shortest_limit, verdict_shortest_limit(&policy));
 		look->due = coming.since[SINCE_BACKEND] + START_TIME;
 	}
 }

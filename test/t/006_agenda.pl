@@ -66,6 +66,24 @@ is_found($successor, 'idle_in_transaction',
 	'the successor of a session with mode off');
 $successor->quit;
 
+# The same where some were looked at while they were on their way, which takes no
+# longer than a minute, and were gone before they were looked at again.  With the
+# shortest limit a look comes every 10 ms.
+configure($node, idle_in_transaction_warn => '10ms');
+my @unseen = map { session($node, user => 'slow') } 1 .. 15;
+my %left = map { slot_of($_) => 1 } @unseen;
+terminate($node, @unseen);
+my @next = map { session($node) } 1 .. 25;
+my @successors = grep { $left{ slot_of($_) } } @next;
+cmp_ok(scalar @successors, '>=', 10, 'slots are taken again');
+$_->query('BEGIN') foreach @successors;
+wait_for_incident($node, "pid = $_->{pid}") foreach @successors;
+is( $node->safe_psql('postgres',
+		"SELECT bool_and(detected_at < since + interval '30 s') FROM leakwatch.incidents WHERE pid IN ("
+		  . join(', ', map { $_->{pid} } @successors) . ')'),
+	't', 'successors of sessions with mode off that have hardly been there');
+$_->quit foreach @next;
+
 # No limit but one that a session sets itself
 configure($node, idle_in_transaction_warn => undef);
 my $own = session($node);
