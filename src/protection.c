@@ -239,7 +239,7 @@ protection_check_addresses(char **newval, void **extra, GucSource source)
 	if (ok)
 	{
 		Size		size = offsetof(NetworkList, networks) +
-			list_length(elements) * sizeof(Network);
+		list_length(elements) * sizeof(Network);
 		NetworkList *list = palloc(size);
 		ListCell   *lc;
 
