@@ -41,7 +41,7 @@ sub payment
 }
 
 # By what each mistake is known: the kind of leak, the words for it, and the
-# trail, of which "..." stands for any part.
+# trail, of which "..." stands for any part, and N for a number.
 my @mistakes = (
 	{
 		# the work is done, and nothing gives the connection back
@@ -69,10 +69,7 @@ my @mistakes = (
 		name => 'no_rollback',
 		kind => 'aborted_transaction',
 		been => 'idle in an aborted transaction',
-		trail => [
-			'BEGIN', payment('no_rollback'),
-			payment('no_rollback') . ' [23514]'
-		]
+		trail => [ 'BEGIN', payment('no_rollback') . ' (N times) [23514]' ]
 	},
 	{
 		# something that never comes is waited for within the transaction
@@ -88,7 +85,7 @@ my @mistakes = (
 		been => 'in a transaction',
 		trail => [
 			'BEGIN', '...',
-			"SELECT 1 /*action='heartbeat',controller='checkout'*/"
+			"SELECT 1 /*action='heartbeat',controller='checkout'*/ (N times)"
 		]
 	});
 
@@ -186,7 +183,8 @@ sub trail_pattern
 
 	return join(
 		quotemeta($separator),
-		map { $_ eq '...' ? '(?s:.*)' : quotemeta } @{ $mistake->{trail} });
+		map { $_ eq '...' ? '(?s:.*)' : quotemeta($_) =~ s/N(?=\\ times)/\\d+/r }
+		  @{ $mistake->{trail} });
 }
 
 # Is the session of this mistake found, as what it is?
@@ -205,6 +203,7 @@ sub is_caught
 		' | ',
 		map {
 			($_->{query} // '...')
+			  . (defined $_->{count} ? " ($_->{count} times)" : '')
 			  . (defined $_->{sqlstate} ? " [$_->{sqlstate}]" : '')
 		} @{ $leak->{trail} });
 	my $expected = trail_pattern($mistake, ' | ');
