@@ -6,8 +6,10 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/leakw
 
 MODULE_big = leakwatch
 OBJS = \
+	src/activity.o \
 	src/agenda.o \
 	src/assertion.o \
+	src/blockers.o \
 	src/clock.o \
 	src/command.o \
 	src/control.o \
@@ -29,8 +31,10 @@ OBJS = \
 	src/locks.o \
 	src/names.o \
 	src/note.o \
+	src/observe.o \
 	src/outcome.o \
 	src/patience.o \
+	src/progress.o \
 	src/protection.o \
 	src/recorder.o \
 	src/report.o \
@@ -39,6 +43,7 @@ OBJS = \
 	src/session.o \
 	src/shmem.o \
 	src/slot.o \
+	src/snapshots.o \
 	src/sqlcommenter.o \
 	src/statement.o \
 	src/tags.o \
@@ -46,6 +51,7 @@ OBJS = \
 	src/trail.o \
 	src/verdict.o \
 	src/views.o \
+	src/waiters.o \
 	src/watcher.o \
 	src/words.o \
 	src/worker.o \

@@ -40,8 +40,8 @@
 typedef struct Note
 {
 	bool		unread;			/* its session was busy when the clock jumped */
-	TimestampTz since[NUM_CLOCKS];
-	int64		gained[NUM_CLOCKS];
+	TimestampTz since[NUM_SERVER_CLOCKS];
+	int64		gained[NUM_SERVER_CLOCKS];
 } Note;
 
 typedef struct Clock
@@ -95,7 +95,7 @@ taken_before(TimestampTz since, int64 jump, TimestampTz now, int64 elapsed)
 static void
 note_session(Note *note, const Session *session, int64 jump, TimestampTz now, int64 elapsed)
 {
-	for (int i = 0; i < NUM_CLOCKS; i++)
+	for (int i = 0; i < NUM_SERVER_CLOCKS; i++)
 	{
 		bool		noted = note->since[i] == session->since[i] && note->gained[i] != 0;
 
@@ -165,7 +165,7 @@ note_unread(TimestampTz now)
 				shared_clock->unread = true;
 				break;
 			case READ_DONE:
-				for (int i = 0; i < NUM_CLOCKS; i++)
+				for (int i = 0; i < NUM_SERVER_CLOCKS; i++)
 				{
 					note->since[i] = session.since[i];
 					note->gained[i] = session.since[i] != 0 ? now - session.since[i] : 0;
@@ -270,7 +270,7 @@ clock_apply(Session *session)
 	if (!change_copy(&shared_clock->changes, &note, &shared_clock->notes[session->slot],
 					 sizeof(Note)) || note.unread)
 		return false;
-	for (int i = 0; i < NUM_CLOCKS; i++)
+	for (int i = 0; i < NUM_SERVER_CLOCKS; i++)
 	{
 		if (note.since[i] == session->since[i])
 			session->gained[i] = note.gained[i];

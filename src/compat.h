@@ -20,6 +20,7 @@
 #error "this leakwatch knows PostgreSQL up to 19"
 #endif
 
+#include "commands/progress.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
@@ -88,6 +89,61 @@ compat_slot_proc(int slot)
 	return GetPGProcByNumber(slot);
 #endif
 }
+
+/* The two numbers of the transaction that a process is in; lxid 0 outside one. */
+static inline uint32
+compat_proc_lxid(const volatile PGPROC *proc)
+{
+#if PG_VERSION_NUM < 170000
+	return proc->lxid;
+#else
+	return proc->vxid.lxid;
+#endif
+}
+
+static inline uint32
+compat_proc_vxid_owner(const volatile PGPROC *proc)
+{
+#if PG_VERSION_NUM < 170000
+	return proc->backendId;
+#else
+	return proc->vxid.procNumber;
+#endif
+}
+
+/* 19 tells writing a commit record from all else that delays a checkpoint. */
+#ifdef DELAY_CHKPT_IN_COMMIT
+#define COMPAT_DELAY_CHKPT_IN_COMMIT	DELAY_CHKPT_IN_COMMIT
+#else
+#define COMPAT_DELAY_CHKPT_IN_COMMIT	DELAY_CHKPT_START
+#endif
+
+/* In 19 CLUSTER and VACUUM FULL are forms of REPACK. */
+#if PG_VERSION_NUM < 190000
+#define PROGRESS_COMMAND_REPACK				PROGRESS_COMMAND_CLUSTER
+#define PROGRESS_REPACK_COMMAND				PROGRESS_CLUSTER_COMMAND
+#define PROGRESS_REPACK_PHASE				PROGRESS_CLUSTER_PHASE
+#define PROGRESS_REPACK_TOTAL_HEAP_BLKS		PROGRESS_CLUSTER_TOTAL_HEAP_BLKS
+#define PROGRESS_REPACK_HEAP_BLKS_SCANNED	PROGRESS_CLUSTER_HEAP_BLKS_SCANNED
+#define PROGRESS_REPACK_PHASE_SEQ_SCAN_HEAP	PROGRESS_CLUSTER_PHASE_SEQ_SCAN_HEAP
+#define PROGRESS_REPACK_PHASE_INDEX_SCAN_HEAP	PROGRESS_CLUSTER_PHASE_INDEX_SCAN_HEAP
+#define PROGRESS_REPACK_PHASE_SORT_TUPLES	PROGRESS_CLUSTER_PHASE_SORT_TUPLES
+#define PROGRESS_REPACK_PHASE_WRITE_NEW_HEAP	PROGRESS_CLUSTER_PHASE_WRITE_NEW_HEAP
+#define PROGRESS_REPACK_PHASE_SWAP_REL_FILES	PROGRESS_CLUSTER_PHASE_SWAP_REL_FILES
+#define PROGRESS_REPACK_PHASE_REBUILD_INDEX	PROGRESS_CLUSTER_PHASE_REBUILD_INDEX
+#define PROGRESS_REPACK_PHASE_FINAL_CLEANUP	PROGRESS_CLUSTER_PHASE_FINAL_CLEANUP
+#define COMPAT_REPACK_COMMANDS \
+	[PROGRESS_CLUSTER_COMMAND_CLUSTER] = "CLUSTER", \
+	[PROGRESS_CLUSTER_COMMAND_VACUUM_FULL] = "VACUUM FULL"
+#define COMPAT_REPACK_MORE_PHASES
+#else
+#define COMPAT_REPACK_COMMANDS \
+	[REPACK_COMMAND_CLUSTER] = "CLUSTER", \
+	[REPACK_COMMAND_REPACK] = "REPACK", \
+	[REPACK_COMMAND_VACUUMFULL] = "VACUUM FULL"
+#define COMPAT_REPACK_MORE_PHASES \
+	[PROGRESS_REPACK_PHASE_CATCH_UP] = "catching up",
+#endif
 
 /*
  * Memory for the "extra" of a GUC check hook, which guc.c frees.  NULL when

@@ -19,18 +19,35 @@ protections(const EnforceFacts *facts)
 {
 	uint32		held = 0;
 
-	if (facts->superuser && !facts->terminate_superusers)
-		held |= RULE_BIT(RULE_SUPERUSER);
-
-	/* a state that is not known counts as running a statement */
-	if ((facts->state == SESSION_ACTIVE || facts->state == SESSION_UNKNOWN) &&
-		!facts->terminate_active)
-		held |= RULE_BIT(RULE_ACTIVE);
+	if (!facts->terminate_superusers)
+	{
+		if (facts->superuser)
+			held |= RULE_BIT(RULE_SUPERUSER);
+		if (facts->role_unknown)
+			held |= RULE_BIT(RULE_UNKNOWN_ROLE);
+	}
+	if (!facts->terminate_active)
+	{
+		if (facts->state == SESSION_ACTIVE)
+			held |= RULE_BIT(RULE_ACTIVE);
+		if (facts->state == SESSION_UNKNOWN)
+			held |= RULE_BIT(RULE_UNKNOWN_STATE);
+		if (facts->maintenance)
+			held |= RULE_BIT(RULE_MAINTENANCE);
+	}
 
 	if (facts->listed_application)
 		held |= RULE_BIT(RULE_APPLICATION);
 	if (facts->listed_address)
 		held |= RULE_BIT(RULE_ADDRESS);
+
+	/* the end of who is in its way lets it go on */
+	if (facts->waiting)
+		held |= RULE_BIT(RULE_WAITING);
+	if (facts->committing)
+		held |= RULE_BIT(RULE_COMMITTING);
+	if (facts->exported_snapshot)
+		held |= RULE_BIT(RULE_EXPORTED_SNAPSHOT);
 	return held;
 }
 
@@ -43,14 +60,15 @@ Decision
 enforce_decide(const EnforceFacts *facts)
 {
 	Decision	decision = {.verb = ENFORCE_HOLD, .held = protections(facts)};
+	bool		must_block = facts->is_blocker || facts->terminate_when == TERMINATE_BLOCKING;
 
-	if (facts->terminate_when == TERMINATE_BLOCKING && facts->blocked == 0)
+	if (must_block && facts->blocked == 0)
 		decision.held |= RULE_BIT(RULE_NOT_BLOCKING);
 	if (decision.held != 0)
 		return decision;
 
 	/* nobody is ended on a guess */
-	if (facts->terminate_when == TERMINATE_BLOCKING && facts->blocked < 0)
+	if (must_block && facts->blocked < 0)
 		return decision;
 
 	switch (facts->mode)
@@ -78,12 +96,24 @@ enforce_rule_name(Rule rule)
 	{
 		case RULE_SUPERUSER:
 			return "superuser";
+		case RULE_UNKNOWN_ROLE:
+			return "role unknown";
 		case RULE_ACTIVE:
 			return "active";
+		case RULE_UNKNOWN_STATE:
+			return "state unknown";
 		case RULE_APPLICATION:
 			return "application";
 		case RULE_ADDRESS:
 			return "address";
+		case RULE_WAITING:
+			return "waiting";
+		case RULE_COMMITTING:
+			return "committing";
+		case RULE_MAINTENANCE:
+			return "maintenance";
+		case RULE_EXPORTED_SNAPSHOT:
+			return "exported snapshot";
 		case RULE_NOT_BLOCKING:
 			return "not blocking";
 		case RULE_BRAKE:

@@ -14,9 +14,15 @@
 typedef enum Rule
 {
 	RULE_SUPERUSER,
+	RULE_UNKNOWN_ROLE,
 	RULE_ACTIVE,
+	RULE_UNKNOWN_STATE,
 	RULE_APPLICATION,
 	RULE_ADDRESS,
+	RULE_WAITING,
+	RULE_COMMITTING,
+	RULE_MAINTENANCE,
+	RULE_EXPORTED_SNAPSHOT,
 	RULE_NOT_BLOCKING,
 	RULE_BRAKE
 } Rule;
@@ -31,9 +37,15 @@ typedef struct EnforceFacts
 	/* the session */
 	PolicyMode	mode;
 	SessionState state;
-	bool		superuser;		/* its role is one, or may be */
+	bool		superuser;		/* its role is one */
+	bool		role_unknown;	/* it may be one */
 	bool		listed_application; /* on leakwatch.protected_applications */
 	bool		listed_address; /* on leakwatch.protected_addresses */
+	bool		waiting;		/* for a lock that somebody else has */
+	bool		committing;
+	bool		maintenance;
+	bool		exported_snapshot;
+	bool		is_blocker;		/* it is to end for being in others' way */
 	int			blocked;		/* how many wait for its locks; -1: not known */
 
 	/* the server's settings, and what they leave */

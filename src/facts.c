@@ -16,6 +16,7 @@
 #include "facts.h"
 #include "kind.h"
 #include "utils/timestamp.h"
+#include "waiters.h"
 
 /* What identifies an incident. */
 void
@@ -61,6 +62,27 @@ facts_public(Row *row, const Incident *incident, TimestampTz at, TransactionId n
 		row_bigint(row, "xmin_age", xmin_age);
 		row_bigint(row, "xmin_age_alone", incident->alone_peak);
 	}
+}
+
+/*
+ * Whom it blocks; of the one that waits longest what pg_stat_activity shows to
+ * those with rights on that one's session, unless everything is asked for.
+ */
+void
+facts_waiters(Row *row, const Incident *incident, bool everything)
+{
+	Waiters		waiters;
+	bool		same_database;
+
+	if (incident->blocked_peak == 0 || !waiters_read(&incident->session, &waiters))
+		return;
+	row_ints(row, "blocked_pids", waiters.pids, waiters.npids);
+	if (!everything && !session_is_visible_to_user(waiters.role))
+		return;
+	same_database = waiters.database == incident->session.database;
+	row_text(row, "blocked_application", waiters.application_name);
+	row_foreign_text(row, "blocked_query", waiters.query,
+					 same_database ? incident->names.encoding : -1);
 }
 
 /* What pg_stat_activity shows only to those with rights on the session. */

@@ -14,6 +14,7 @@
 extern void facts_key(Row *row, const Incident *incident);
 extern void facts_public(Row *row, const Incident *incident, TimestampTz at,
 						 TransactionId next_xid);
+extern void facts_waiters(Row *row, const Incident *incident, bool everything);
 extern void facts_private(Row *row, const Incident *incident, int index, Trail *trail);
 
 #endif							/* LEAKWATCH_FACTS_H */

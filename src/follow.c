@@ -261,8 +261,13 @@ close_if_over(Seat *seat, LeakKind kind, const Session *session, const Verdict *
 		!(verdict_applies(session) & KIND_BIT(kind)))
 	{
 		/* as near as can be told: its newest change of state */
-		close_incident(seat, kind, OUTCOME_FINISHED,
-					   Min(session->since[SINCE_STATE], moment->now), NULL);
+		if (kind != KIND_IDLE_BLOCKER ||
+			session->since[SINCE_STATE] != incident->session.since[SINCE_STATE])
+			close_incident(seat, kind, OUTCOME_FINISHED,
+						   Min(session->since[SINCE_STATE], moment->now), NULL);
+		else
+			close_incident(seat, kind, OUTCOME_FINISHED, moment->now,
+						   "nobody waits for its locks any more");
 		return true;
 	}
 	if (!(verdict->leaking & KIND_BIT(kind)))

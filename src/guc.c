@@ -134,6 +134,7 @@ assign_mode(int newval, void *extra)
 #define FOR_EACH_KIND(DO) \
 	DO(idle_in_transaction, KIND_IDLE_IN_TRANSACTION) \
 	DO(aborted_transaction, KIND_ABORTED_TRANSACTION) \
+	DO(idle_blocker, KIND_IDLE_BLOCKER) \
 	DO(transaction, KIND_TRANSACTION) \
 	DO(idle_session, KIND_IDLE_SESSION) \
 	DO(session, KIND_SESSION)
@@ -284,7 +285,7 @@ define_termination(void)
 							   "Lists the application names whose sessions are never terminated.",
 							   "In each, \"*\" stands for any characters and \"?\" for one. Clients choose their own names, so this protects from accidents only.",
 							   &guc_protected_applications,
-							   "pg_dump*, pg_restore*, pg_basebackup*",
+							   "pg_dump*, pg_restore*, pg_basebackup*, pgBackRest*, barman*, pg_probackup*, pg_repack*, pgcopydb*, Debezium*",
 							   PGC_SIGHUP, GUC_LIST_INPUT,
 							   protection_check_applications,
 							   protection_assign_applications, NULL);

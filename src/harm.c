@@ -5,9 +5,9 @@
  *
  * Owns the pace of the surveys, private to the watcher: locks.c and horizon.c
  * hold the pictures.  Harm is surveyed when there is something to decide or to
- * say, and otherwise, while incidents are open, at most once in a second; less
- * often on a large server, so as not to look at more processes than SURVEY_PACE
- * in a second.  While more wait for locks than are asked for in a moment, it
+ * say, and otherwise at most once in a second; less often on a large server,
+ * so as not to look at more processes than SURVEY_PACE in a second.  As long as
+ * nobody waits, a look at one word of each process is all of it.  While more wait for locks than are asked for in a moment, it
  * is done for at most one part in SURVEY_REST of the time.
  *
  *-------------------------------------------------------------------------
@@ -17,7 +17,9 @@
 #include "compat.h"
 
 #include "harm.h"
+#include "snapshots.h"
 #include "utils/timestamp.h"
+#include "waiters.h"
 
 #define SURVEY_INTERVAL	USECS_PER_SEC
 #define SURVEY_PACE		500
@@ -25,6 +27,7 @@
 #define FEW_WAITERS		50
 
 static int64 surveyed_at = 0;	/* monotonic us */
+static int64 horizons_at = 0;	/* likewise; with the survey or before */
 static int64 survey_cost = 0;	/* us; 0: too little to count */
 static int	waiting = 0;		/* for a lock, as of then */
 
@@ -45,6 +48,17 @@ good_for(SurveyFor purpose)
 	return 0;
 }
 
+/* Horizons are looked at only where an incident tells of them. */
+static void
+survey_horizons(const Moment *moment, SurveyFor purpose)
+{
+	if (horizons_at == moment->monotonic ||
+		(purpose != SURVEY_TO_DECIDE && (waiting == 0 || incident_open_count() == 0)))
+		return;
+	horizon_survey();
+	horizons_at = moment->monotonic;
+}
+
 /*
  * Take a new survey if the last is too old for this purpose, and not too
  * recent for what it cost.  Returns whether the picture is of this moment.
@@ -55,15 +69,17 @@ harm_survey(const Moment *moment, SurveyFor purpose)
 	int64		began;
 
 	if (harm_is_surveyed(moment))
+	{
+		survey_horizons(moment, purpose);
 		return true;
+	}
 	if (moment->monotonic - surveyed_at < Max(good_for(purpose), survey_cost * SURVEY_REST))
 		return false;
 
 	/* time alone would blame a survey of nothing for a busy machine */
 	began = clock_monotonic();
 	waiting = locks_survey();
-	if (waiting > 0 || purpose == SURVEY_TO_DECIDE)
-		horizon_survey();
+	survey_horizons(moment, purpose);
 	survey_cost = waiting > FEW_WAITERS ? clock_monotonic() - began : 0;
 	surveyed_at = moment->monotonic;
 	return true;
@@ -83,7 +99,10 @@ harm_anybody_waits(void)
 	return waiting > 0;
 }
 
-/* Allocates, and so is called before the incident is edited. */
+/*
+ * What harm a session does, by the last survey; whom it blocks by name is noted
+ * too.  Allocates, and so is called before the incident is edited.
+ */
 void
 harm_measure(const Session *session, Harm *harm)
 {
@@ -91,7 +110,10 @@ harm_measure(const Session *session, Harm *harm)
 	if (!locks_strongest(session, &harm->lock))
 		harm->lock.mode = NoLock;
 	harm->holdings = locks_holdings(session);
+	if (snapshots_exported(session))
+		harm->holdings |= 1u << HOLDING_EXPORTED_SNAPSHOT;
 	harm->alone = horizon_alone(session);
+	waiters_note(session);
 }
 
 /* Note harm in an incident that is being edited. */

@@ -25,7 +25,7 @@ typedef enum SurveyFor
 {
 	SURVEY_TO_DECIDE,			/* now: an old picture decides nothing */
 	SURVEY_TO_SHOW,				/* somebody asked what there is */
-	SURVEY_TO_FOLLOW			/* now and then, while incidents are open */
+	SURVEY_TO_FOLLOW			/* now and then */
 } SurveyFor;
 
 extern bool harm_survey(const Moment *moment, SurveyFor purpose);

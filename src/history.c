@@ -86,6 +86,9 @@ static const struct
 	{"strongest_lock", REPLACE},
 	{"holds", REPLACE},
 	{"xmin_age_alone", RAISE},
+	{"blocked_pids", REPLACE},
+	{"blocked_application", REPLACE},
+	{"blocked_query", REPLACE},
 };
 
 /* A set of columns is a mask of 1 << index. */
@@ -291,6 +294,7 @@ rows_of_records(Relation table, const Record *records, int count)
 		if (is_superseded(&records[i], records, count))
 			continue;
 		facts_public(&row, incident, incident->last_seen_at, next_xid);
+		facts_waiters(&row, incident, true);
 		facts_private(&row, incident, records[i].index, trail);
 		rows[nrows++] = row_datum(&row);
 	}

@@ -145,7 +145,9 @@ ends_failed_transaction(const TransactionStmt *statement)
 
 /*
  * Tell the client that its session has been reported, once, with the statement
- * that came in at this time.  Not for the server log, where it stands already.
+ * that came in at this time.  Only of what it left open in the transaction that
+ * it goes on with: outside, a pooler may have given the session to another one.
+ * Not for the server log, where it stands already.
  */
 static void
 tell_client(const Excess *report, TimestampTz at)
@@ -153,6 +155,9 @@ tell_client(const Excess *report, TimestampTz at)
 	Excess		excess = *report;
 	char		words[WORDS_EXCESS_SIZE];
 
+	if (kind_info(excess.kind)->clock == SINCE_BACKEND ||
+		GetCurrentTransactionStartTimestamp() > excess.at)
+		return;
 	excess.at = Max(at, excess.since);
 	ereport(WARNING_CLIENT_ONLY,
 			(errcode(ERRCODE_WARNING),

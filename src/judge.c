@@ -12,13 +12,16 @@
 
 #include "compat.h"
 
+#include "activity.h"
 #include "clock.h"
 #include "judge.h"
+#include "observe.h"
 
 /*
  * Judge a session at this time, by the server's policy and what the session
- * overrides.  Fills in what session_read() left out.  False when the session
- * is writing its slot at this very moment; it is then better left alone.
+ * overrides.  Fills in what session_read() left out.  False when what is
+ * known of it is being written at this very moment; it is then better left
+ * alone.
  */
 bool
 judge_session(Session *session, const Policy *server, TimestampTz now, Judgement *judgement)
@@ -26,8 +29,15 @@ judge_session(Session *session, const Policy *server, TimestampTz now, Judgement
 	if (!slot_overrides(session, &judgement->overrides))
 		return false;
 	slot_effective_policy(server, &judgement->overrides, &judgement->policy);
-	if (!clock_apply(session))
+	if (!clock_apply(session) || !observe_apply(session))
 		return false;
 	verdict_judge(session, &judgement->policy, now, &judgement->verdict);
+
+	/* asked only of those that it matters for */
+	if ((judgement->verdict.leaking & KIND_BIT(KIND_TRANSACTION)) && activity_is_vacuum(session))
+	{
+		session->vacuuming = true;
+		verdict_judge(session, &judgement->policy, now, &judgement->verdict);
+	}
 	return true;
 }

@@ -38,7 +38,7 @@ typedef struct Blocker
 } Blocker;
 
 static MemoryContext survey_context = NULL;
-static int *waiters = NULL;		/* pids, in survey_context */
+static Waiter *waiters = NULL;	/* in survey_context */
 static int	nwaiters = 0;
 static HTAB *blockers = NULL;	/* of Blocker, in survey_context */
 static bool locks_known = false;	/* of the blockers */
@@ -48,7 +48,7 @@ static void
 ask_blockers(int waiter)
 {
 	ArrayType  *pids = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
-															  Int32GetDatum(waiters[waiter])));
+															  Int32GetDatum(waiters[waiter].pid)));
 	int			npids = ArrayGetNItems(ARR_NDIM(pids), ARR_DIMS(pids));
 	const int  *pid = (const int *) ARR_DATA_PTR(pids);
 
@@ -106,21 +106,25 @@ locks_survey(void)
 	for (uint32 i = 0; i < procs->allProcCount; i++)
 	{
 		volatile PGPROC *proc = &procs->allProcs[i];
-		int			slot;
-		int			pid;
+		Waiter		waiter;
 
 		if (likely((proc->wait_event_info & 0xFF000000) != PG_WAIT_LOCK))
 			continue;
 
 		/* until 16 an ended backend leaves its pid and its slot behind here */
-		slot = compat_proc_slot(unvolatize(PGPROC *, proc));
-		pid = proc->pid;
-		if (pid == 0 || slot < 0 || session_pid(slot) != pid)
+		waiter.slot = compat_proc_slot(unvolatize(PGPROC *, proc));
+		waiter.pid = proc->pid;
+		if (waiter.pid == 0 || waiter.slot < 0 || session_pid(waiter.slot) != waiter.pid)
 			continue;
 
+		/* whose wait has just begun may not have noted when */
+		waiter.since = (TimestampTz) pg_atomic_read_u64(unvolatize(pg_atomic_uint64 *, &proc->waitStart));
+		if (waiter.since == 0)
+			waiter.since = DT_NOEND;
+
 		if (waiters == NULL)
-			waiters = palloc(sizeof(int) * procs->allProcCount);
-		waiters[nwaiters++] = pid;
+			waiters = palloc(sizeof(Waiter) * procs->allProcCount);
+		waiters[nwaiters++] = waiter;
 	}
 
 	if (nwaiters > 0)
@@ -134,28 +138,46 @@ locks_survey(void)
 	return nwaiters;
 }
 
+/* Did this session wait for a lock in the last survey? */
+bool
+locks_waits(const Session *session)
+{
+	for (int i = 0; i < nwaiters; i++)
+	{
+		if (waiters[i].pid == session->pid)
+			return true;
+	}
+	return false;
+}
+
+/* Did anybody wait for this process in the last survey? */
+bool
+locks_blocks(int pid)
+{
+	return blockers != NULL && hash_search(blockers, &pid, HASH_FIND, NULL) != NULL;
+}
+
 /*
- * How many wait for pid, directly or through others.  Ends on a deadlock's
+ * Who waits for pid, directly or through others.  Ends on a deadlock's
  * circle too, since nobody is taken up twice.
  */
-static int
-count_blocked(int pid)
+static Bitmapset *
+find_blocked(int pid)
 {
 	Blocker    *blocker = hash_search(blockers, &pid, HASH_FIND, NULL);
 	Bitmapset  *blocked;
 	Bitmapset  *todo;
 	int			waiter;
-	int			count;
 
 	if (blocker == NULL)
-		return 0;
+		return NULL;
 
 	blocked = bms_copy(blocker->blocked);
 	todo = bms_copy(blocked);
 	while ((waiter = bms_next_member(todo, -1)) >= 0)
 	{
 		todo = bms_del_member(todo, waiter);
-		blocker = hash_search(blockers, &waiters[waiter], HASH_FIND, NULL);
+		blocker = hash_search(blockers, &waiters[waiter].pid, HASH_FIND, NULL);
 		if (blocker != NULL)
 		{
 			Bitmapset  *fresh = bms_difference(blocker->blocked, blocked);
@@ -166,10 +188,12 @@ count_blocked(int pid)
 	}
 
 	/* in a deadlock it waits for itself too, which does not count */
-	count = 0;
 	for (waiter = -1; (waiter = bms_next_member(blocked, waiter)) >= 0;)
-		count += waiters[waiter] != pid;
-	return count;
+	{
+		if (waiters[waiter].pid == pid)
+			blocked = bms_del_member(blocked, waiter);
+	}
+	return blocked;
 }
 
 /* How many wait for a session, directly or through others, by the last survey. */
@@ -182,8 +206,57 @@ locks_blocked(const Session *session)
 	if (blockers == NULL)
 		return 0;
 	oldcontext = MemoryContextSwitchTo(survey_context);
-	count = count_blocked(session->pid);
+	count = bms_num_members(find_blocked(session->pid));
 	MemoryContextSwitchTo(oldcontext);
+	return count;
+}
+
+/*
+ * Put a waiter in its place among the first of them, by how long they wait.
+ * Returns how many there are now.
+ */
+static int
+insert_waiter(const Waiter **first, int count, const Waiter *waiter)
+{
+	int			place = count;
+
+	if (count < WAITERS_NAMED)
+		count++;
+	else if (waiter->since < first[count - 1]->since)
+		place--;
+	else
+		return count;
+	for (; place > 0 && waiter->since < first[place - 1]->since; place--)
+		first[place] = first[place - 1];
+	first[place] = waiter;
+	return count;
+}
+
+/*
+ * The PIDs of those that wait for a session, directly or through others, by
+ * the last survey: WAITERS_NAMED at most, the longest waiting first.  Returns
+ * how many these are.
+ */
+int
+locks_waiters(const Session *session, int pids[WAITERS_NAMED], Waiter *longest)
+{
+	MemoryContext oldcontext;
+	const Waiter *first[WAITERS_NAMED];
+	Bitmapset  *blocked;
+	int			count = 0;
+
+	if (blockers == NULL)
+		return 0;
+	oldcontext = MemoryContextSwitchTo(survey_context);
+	blocked = find_blocked(session->pid);
+	MemoryContextSwitchTo(oldcontext);
+
+	for (int waiter = -1; (waiter = bms_next_member(blocked, waiter)) >= 0;)
+		count = insert_waiter(first, count, &waiters[waiter]);
+	for (int i = 0; i < count; i++)
+		pids[i] = first[i]->pid;
+	if (count > 0)
+		*longest = *first[0];
 	return count;
 }
 
@@ -311,6 +384,8 @@ locks_holding_name(Holding holding)
 			return "temporary tables";
 		case HOLDING_SNAPSHOT:
 			return "snapshot";
+		case HOLDING_EXPORTED_SNAPSHOT:
+			return "exported snapshot";
 	}
 	return NULL;
 }

@@ -18,8 +18,9 @@ typedef enum LeakKind
 {
 	KIND_IDLE_IN_TRANSACTION,
 	KIND_ABORTED_TRANSACTION,
-	KIND_TRANSACTION,
+	KIND_IDLE_BLOCKER,
 	KIND_IDLE_SESSION,
+	KIND_TRANSACTION,
 	KIND_SESSION
 } LeakKind;
 
@@ -74,15 +75,21 @@ typedef enum SessionState
 	SESSION_IDLE_IN_ABORTED_TRANSACTION
 } SessionState;
 
-/* The clocks that limits run on. */
+/*
+ * The clocks that limits run on.  The first are the server's; the others start
+ * with what the watcher sees, and are 0 while it does not: see observe.c.
+ */
 typedef enum SessionClock
 {
 	SINCE_STATE,				/* last change of state */
 	SINCE_TRANSACTION,			/* start of the transaction, 0 outside one */
-	SINCE_BACKEND				/* start of the backend */
+	SINCE_BACKEND,				/* start of the backend */
+	SINCE_BLOCKING				/* is idle and others wait for its locks */
 } SessionClock;
 
-#define NUM_CLOCKS	(SINCE_BACKEND + 1)
+#define NUM_CLOCKS			(SINCE_BLOCKING + 1)
+#define NUM_SERVER_CLOCKS	(SINCE_BACKEND + 1)
+#define NUM_OBSERVED_CLOCKS (NUM_CLOCKS - NUM_SERVER_CLOCKS)
 
 /*
  * What is judged.  since[] is as the backend published it and is what
@@ -98,6 +105,7 @@ typedef struct Session
 	Oid			role;
 	SessionState state;
 	bool		listening;
+	bool		vacuuming;		/* its transaction keeps nobody's rows */
 	TimestampTz since[NUM_CLOCKS];
 	int64		gained[NUM_CLOCKS];
 } Session;

@@ -13,6 +13,7 @@
 
 #include "compat.h"
 
+#include "activity.h"
 #include "guc.h"
 #include "kind.h"
 #include "lib/stringinfo.h"
@@ -20,6 +21,7 @@
 #include "report.h"
 #include "tags.h"
 #include "utils/hsearch.h"
+#include "waiters.h"
 #include "words.h"
 
 /* Applications that the summary names. */
@@ -126,9 +128,75 @@ add_trail_detail(StringInfo out, const Trail *trail, const SessionText *text, co
 		appendStringInfo(out, "\nTags: %s", tags);
 }
 
+/* Whom it blocks, and what the one that waits longest is kept from. */
+static void
+add_waiters_detail(StringInfo out, const Incident *incident, TimestampTz now)
+{
+	Waiters		waiters;
+	char		duration[WORDS_DURATION_SIZE];
+
+	if (incident->blocked_sessions == 0 || !waiters_read(&incident->session, &waiters))
+		return;
+	appendStringInfoString(out, "\nWaiting for its locks, longest first: PID ");
+	for (int i = 0; i < waiters.npids; i++)
+		appendStringInfo(out, "%s%d", i > 0 ? ", " : "", waiters.pids[i]);
+	if (waiters.npids < incident->blocked_sessions)
+		appendStringInfoString(out, ", ...");
+
+	/* no client session, or already gone */
+	if (waiters.since == 0)
+		return;
+	appendStringInfo(out, "\nThe first, application \"%s\",", waiters.application_name);
+	if (waiters.since < now)
+		appendStringInfo(out, " has waited for %s",
+						 words_duration(now - waiters.since, duration, sizeof(duration)));
+	else
+		appendStringInfoString(out, " has begun to wait");
+	if (waiters.query[0] != '\0')
+	{
+		appendStringInfoString(out, " to execute: ");
+		append_query(out, waiters.query,
+					 waiters.database == incident->session.database ? incident->names.encoding : -1);
+	}
+}
+
+/* What a session that runs a statement is at. */
+static void
+add_activity_detail(StringInfo out, const Activity *activity)
+{
+	const Progress *progress = &activity->progress;
+
+	if (activity->replicating)
+		appendStringInfoString(out, " It has committed, and waits for a synchronous standby.");
+	if (activity->waits_for_lock)
+		appendStringInfoString(out, " It waits for a lock itself.");
+	if (progress->command == NULL)
+		return;
+	appendStringInfo(out, " It runs %s", progress->command);
+	if (progress->phase != NULL)
+		appendStringInfo(out, ": %s", progress->phase);
+	if (progress->percent >= 0)
+		appendStringInfo(out, ", %d %% done", progress->percent);
+	appendStringInfoChar(out, '.');
+}
+
+/* What its people can do about it, or somebody else. */
+static const char *
+message_hint(Message message, LeakKind kind, const Activity *activity)
+{
+	if (activity->replicating && kind != KIND_SESSION)
+		return "See in pg_stat_replication whether the standbys are there that synchronous_standby_names asks for: each commit waits for them.";
+	if (message == MESSAGE_WOULD_TERMINATE)
+		return "Set leakwatch.mode to \"enforce\" to have it terminated.";
+	if (activity->progress.command != NULL && kind != KIND_SESSION)
+		return "Maintenance takes its time: run it when its locks are in nobody's way, and raise leakwatch.transaction_warn for the role that does.";
+	return kind_info(kind)->hint;
+}
+
 /* The DETAIL: who it is, what it holds, what it did last. */
 static char *
-message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
+message_detail(const Incident *incident, const Trail *trail, const Activity *activity,
+			   TimestampTz now)
 {
 	const Session *session = &incident->session;
 	const SessionText *text = &incident->text;
@@ -154,6 +222,7 @@ message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 		appendStringInfo(&out, " Transaction open for %s.",
 						 words_duration(verdict_age(session, SINCE_TRANSACTION, now),
 										 duration, sizeof(duration)));
+	add_activity_detail(&out, activity);
 	if (incident->blocked_sessions > 0)
 		appendStringInfo(&out, incident->blocked_sessions == 1 ?
 						 " Blocks %d other session." : " Blocks %d other sessions.",
@@ -164,6 +233,8 @@ message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 		locks_describe(&out, &incident->lock, NULL);
 		appendStringInfoChar(&out, '.');
 	}
+	if (incident->holdings & (1u << HOLDING_EXPORTED_SNAPSHOT))
+		appendStringInfoString(&out, " It has exported its snapshot to others.");
 	last = last_statement(session, text, trail);
 	if (last[0] != '\0')
 	{
@@ -172,6 +243,7 @@ message_detail(const Incident *incident, const Trail *trail, TimestampTz now)
 		append_query(&out, last, incident->names.encoding);
 	}
 	add_trail_detail(&out, trail, text, last);
+	add_waiters_detail(&out, incident, now);
 	return out.data;
 }
 
@@ -208,7 +280,7 @@ void
 report_incident(Message message, const Incident *incident, const Trail *trail,
 				const Excess *excess)
 {
-	const KindInfo *info = kind_info(excess->kind);
+	Activity	activity;
 
 	if (guc_log_burst > 0 && said >= guc_log_burst)
 	{
@@ -216,13 +288,12 @@ report_incident(Message message, const Incident *incident, const Trail *trail,
 		return;
 	}
 	said++;
+	activity_read(&incident->session, &activity);
 	ereport(guc_log_level,
-			(errcode(info->sqlerrcode),
+			(errcode(kind_info(excess->kind)->sqlerrcode),
 			 errmsg_internal("%s", message_text(message, incident, excess)),
-			 errdetail_internal("%s", message_detail(incident, trail, excess->at)),
-			 message == MESSAGE_WOULD_TERMINATE ?
-			 errhint("Set leakwatch.mode to \"enforce\" to have it terminated.") :
-			 errhint("%s", info->hint)));
+			 errdetail_internal("%s", message_detail(incident, trail, &activity, excess->at)),
+			 errhint("%s", message_hint(message, excess->kind, &activity))));
 }
 
 static int

@@ -193,6 +193,20 @@ row_names(Row *row, const char *name, uint32 bits, int nbits, const char *(*bit_
 			PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT)));
 }
 
+/* Some numbers, as int[]; NULL for none. */
+void
+row_ints(Row *row, const char *name, const int *values, int count)
+{
+	Datum	   *numbers = palloc(Max(count, 1) * sizeof(Datum));
+
+	for (int i = 0; i < count; i++)
+		numbers[i] = Int32GetDatum(values[i]);
+	if (count > 0)
+		set(row, name, INT4ARRAYOID,
+			PointerGetDatum(construct_array(numbers, count, INT4OID, sizeof(int), true,
+											TYPALIGN_INT)));
+}
+
 /*
  * A lock in words: "RowExclusiveLock on relation public.stock".  A relation of
  * another database has no name here, but its OID.  NULL when none is known.

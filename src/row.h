@@ -36,6 +36,7 @@ extern void row_text(Row *row, const char *name, const char *text);
 extern void row_foreign_text(Row *row, const char *name, const char *text, int encoding);
 extern void row_names(Row *row, const char *name, uint32 bits, int nbits,
 					  const char *(*bit_name) (int bit));
+extern void row_ints(Row *row, const char *name, const int *values, int count);
 extern void row_lock(Row *row, const char *name, const HeldLock *lock);
 extern void row_client(Row *row, const SockAddr *client);
 extern void row_trail(Row *row, const Trail *trail, int encoding);

@@ -121,6 +121,9 @@ session_read(int slot, Session *session)
 			session->version = before;
 			session->state = session_state(state);
 			session->listening = false;
+			session->vacuuming = false;
+			for (int clock = NUM_SERVER_CLOCKS; clock < NUM_CLOCKS; clock++)
+				session->since[clock] = 0;
 			memset(session->gained, 0, sizeof(session->gained));
 			return READ_DONE;
 		}
@@ -147,7 +150,7 @@ bool
 session_is_same(const Session *a, const Session *b)
 {
 	return a->pid == b->pid && a->state == b->state &&
-		memcmp(a->since, b->since, sizeof(a->since)) == 0;
+		memcmp(a->since, b->since, NUM_SERVER_CLOCKS * sizeof(a->since[0])) == 0;
 }
 
 /*
@@ -191,6 +194,34 @@ session_read_text(const Session *session, SessionText *text)
 	return false;
 }
 
+/*
+ * What a session reports of a command's progress.  False when it is no longer
+ * there, or no answer could be had.
+ */
+bool
+session_progress(const Session *session, ProgressCommandType *command, int64 *param)
+{
+	volatile PgBackendStatus *entry = status_entry(session->slot);
+
+	for (int i = 0; i < READ_TRIES; i++)
+	{
+		int			before;
+		int			after;
+		int			pid;
+
+		pgstat_begin_read_activity(entry, before);
+		pid = entry->st_procpid;
+		*command = entry->st_progress_command;
+		memcpy(param, unvolatize(PgBackendStatus *, entry)->st_progress_param,
+			   PGSTAT_NUM_PROGRESS_PARAM * sizeof(int64));
+		pgstat_end_read_activity(entry, after);
+		if (pgstat_read_activity_complete(before, after))
+			return pid == session->pid;
+		SPIN_DELAY();
+	}
+	return false;
+}
+
 /* OIDs in place of names, for when the catalogs can't be read. */
 void
 session_oid_names(const Session *session, SessionNames *names)
@@ -198,13 +229,14 @@ session_oid_names(const Session *session, SessionNames *names)
 	snprintf(names->database, NAMEDATALEN, "%u", session->database);
 	snprintf(names->role, NAMEDATALEN, "%u", session->role);
 	names->encoding = -1;
-	names->superuser = true;
+	names->superuser = false;
+	names->role_unknown = true;
 }
 
 /*
  * Look up the names of a session's database and role, in a transaction of the
  * caller's.  Can throw, as every catalog access can; what has been dropped
- * keeps its OID for a name.
+ * keeps its OID for a name, and is no superuser.
  */
 void
 session_names(const Session *session, SessionNames *names)
@@ -212,6 +244,7 @@ session_names(const Session *session, SessionNames *names)
 	HeapTuple	tuple;
 
 	session_oid_names(session, names);
+	names->role_unknown = false;
 
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(session->database));
 	if (HeapTupleIsValid(tuple))

@@ -11,6 +11,7 @@
 #include "changes.h"
 #include "libpq/pqcomm.h"
 #include "policy.h"
+#include "utils/backend_progress.h"
 
 /* Bytes kept of a statement, with the closing NUL. */
 #define SESSION_QUERY_SIZE	1024
@@ -32,7 +33,8 @@ typedef struct SessionNames
 	char		database[NAMEDATALEN];
 	char		role[NAMEDATALEN];
 	int			encoding;		/* of the database; -1: unknown */
-	bool		superuser;		/* true also when that could not be found out */
+	bool		superuser;
+	bool		role_unknown;	/* the catalogs could not be read: it may be one */
 } SessionNames;
 
 extern int	session_pid(int slot);
@@ -40,6 +42,8 @@ extern int	session_version(int slot);
 extern Reading session_read(int slot, Session *session);
 extern int	session_count(void);
 extern bool session_read_text(const Session *session, SessionText *text);
+extern bool session_progress(const Session *session, ProgressCommandType *command,
+							 int64 *param);
 extern bool session_is_same(const Session *a, const Session *b);
 extern void session_names(const Session *session, SessionNames *names);
 extern void session_oid_names(const Session *session, SessionNames *names);

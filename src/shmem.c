@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "control.h"
 #include "incident.h"
+#include "observe.h"
 #include "shmem.h"
 #include "slot.h"
 #include "storage/ipc.h"
@@ -22,6 +23,7 @@
 #include "storage/shmem.h"
 #include "terminate.h"
 #include "trail.h"
+#include "waiters.h"
 
 static const struct
 {
@@ -31,10 +33,12 @@ static const struct
 {
 	{control_shmem_size, control_shmem_init},
 	{slot_shmem_size, slot_shmem_init},
+	{observe_shmem_size, observe_shmem_init},
 	{clock_shmem_size, clock_shmem_init},
 	{trail_shmem_size, trail_shmem_init},
 	{terminate_shmem_size, terminate_shmem_init},
 	{incident_shmem_size, incident_shmem_init},
+	{waiters_shmem_size, waiters_shmem_init},
 };
 
 static shmem_request_hook_type prev_shmem_request = NULL;

@@ -18,9 +18,12 @@
 
 #include <signal.h>
 
+#include "activity.h"
 #include "guc.h"
+#include "observe.h"
 #include "protection.h"
 #include "slot.h"
+#include "snapshots.h"
 #include "storage/shmem.h"
 #include "terminate.h"
 #include "utils/timestamp.h"
@@ -52,7 +55,8 @@ terminate_shmem_init(void)
 }
 
 /*
- * What the rules ask of a session, all but the brake, which is left open.
+ * What the rules ask of a session, all but the brake and the kind of limit,
+ * which are left open.  Exported snapshots are those of the last look at them.
  * Allocates in the current context.
  */
 void
@@ -60,11 +64,20 @@ terminate_facts(const Session *session, const SessionText *text,
 				const SessionNames *names, const Policy *policy, int blocked,
 				EnforceFacts *facts)
 {
+	Activity	activity;
+
+	activity_read(session, &activity);
 	facts->mode = policy->value[POLICY_MODE];
 	facts->state = session->state;
 	facts->superuser = names->superuser;
+	facts->role_unknown = names->role_unknown;
 	facts->listed_application = protection_application(text->application_name);
 	facts->listed_address = protection_address(&text->client);
+	facts->waiting = activity.waits_for_lock || observe_waited(session, GetCurrentTimestamp());
+	facts->committing = activity.committing;
+	facts->maintenance = activity.progress.command != NULL;
+	facts->exported_snapshot = snapshots_exported(session);
+	facts->is_blocker = false;
 	facts->blocked = blocked;
 	facts->terminate_superusers = guc_terminate_superusers;
 	facts->terminate_active = guc_terminate_active;
@@ -119,6 +132,19 @@ terminate_brake_held(void)
 }
 
 /*
+ * Has it begun to commit, or to wait for somebody, since it was judged?  What
+ * begins between this look and the signal no process can see from outside.
+ */
+static bool
+may_not_end_now(const Session *session)
+{
+	Activity	activity;
+
+	activity_read(session, &activity);
+	return activity.committing || activity.waits_for_lock;
+}
+
+/*
  * Terminate a session if it still is exactly what was judged.  Nothing here
  * waits.  As pg_terminate_backend does, this signals the process group; on
  * failure errno tells why.
@@ -133,7 +159,8 @@ terminate_session(const Session *session, const Excess *excess, int64 monotonic)
 	slot_set_reason(session->slot, session->since[SINCE_BACKEND], excess);
 
 	/* one that is just changing its state goes on */
-	if (session_read(session->slot, &now) != READ_DONE || !session_is_same(session, &now))
+	if (session_read(session->slot, &now) != READ_DONE || !session_is_same(session, &now) ||
+		may_not_end_now(&now))
 		result = TERMINATE_SPARED;
 #ifdef HAVE_SETSID
 	else if (kill(-session->pid, SIGTERM) == 0)

@@ -31,14 +31,33 @@ verdict_age(const Session *session, SessionClock clock, TimestampTz now)
 	return now - session->since[clock] - session->gained[clock];
 }
 
+/* Is it idle in whatever way? */
+bool
+verdict_is_idle(const Session *session)
+{
+	switch (session->state)
+	{
+		case SESSION_IDLE:
+		case SESSION_IDLE_IN_TRANSACTION:
+		case SESSION_IDLE_IN_ABORTED_TRANSACTION:
+			return true;
+		case SESSION_ACTIVE:
+		case SESSION_UNKNOWN:
+			break;
+	}
+	return false;
+}
+
 /* The kinds that a session in this state can be of, whatever the limits. */
 uint32
 verdict_applies(const Session *session)
 {
 	uint32		applies = KIND_BIT(KIND_SESSION);
 
-	if (session->since[SINCE_TRANSACTION] != 0)
+	if (session->since[SINCE_TRANSACTION] != 0 && !session->vacuuming)
 		applies |= KIND_BIT(KIND_TRANSACTION);
+	if (session->since[SINCE_BLOCKING] != 0 && verdict_is_idle(session))
+		applies |= KIND_BIT(KIND_IDLE_BLOCKER);
 
 	switch (session->state)
 	{

@@ -34,6 +34,7 @@ typedef struct Excess
 
 extern LeakKind verdict_first_kind(uint32 kinds);
 extern int64 verdict_age(const Session *session, SessionClock clock, TimestampTz now);
+extern bool verdict_is_idle(const Session *session);
 extern uint32 verdict_applies(const Session *session);
 extern void verdict_judge(const Session *session, const Policy *policy,
 						  TimestampTz now, Verdict *verdict);

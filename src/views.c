@@ -24,6 +24,7 @@
 #include "patience.h"
 #include "shmem.h"
 #include "row.h"
+#include "snapshots.h"
 #include "terminate.h"
 #include "utils/timestamp.h"
 
@@ -74,6 +75,8 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 		if (incident_xmin_age(incident, next_xid) >= 0)
 			row_bigint(&row, "xmin_age_alone",
 					   Max(incident->alone_peak, horizon_alone(&incident->session)));
+		if (incident->blocked_sessions > 0)
+			facts_waiters(&row, incident, false);
 		if (session_is_visible_to_user(incident->session.role))
 			facts_private(&row, incident, i, trail);
 		else
@@ -251,6 +254,7 @@ leakwatch_sessions(PG_FUNCTION_ARGS)
 	control_policy(&server_policy);
 	if (guc_terminate_when == TERMINATE_BLOCKING)
 		locks_survey();
+	snapshots_survey();
 
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
@@ -277,6 +281,10 @@ static const struct
 	{"held_active", COUNT_HELD_ACTIVE},
 	{"held_application", COUNT_HELD_APPLICATION},
 	{"held_address", COUNT_HELD_ADDRESS},
+	{"held_waiting", COUNT_HELD_WAITING},
+	{"held_committing", COUNT_HELD_COMMITTING},
+	{"held_maintenance", COUNT_HELD_MAINTENANCE},
+	{"held_exported_snapshot", COUNT_HELD_EXPORTED_SNAPSHOT},
 	{"held_not_blocking", COUNT_HELD_NOT_BLOCKING},
 	{"held_brake", COUNT_HELD_BRAKE},
 	{"spared", COUNT_TERMINATE_SPARED},

@@ -11,7 +11,8 @@
  *	judge.c		whether a session there is over a limit
  *	follow.c	whether its open incidents go on
  *	worklist.c	what is to be opened, said and terminated, and doing it
- *	harm.c		what harm the open incidents do
+ *	harm.c		what harm sessions do
+ *	blockers.c	since when idle ones have been in others' way
  *	launch.c	a recorder, while there is something to write
  *
  * A session that is as it was when last looked at costs a few comparisons.
@@ -26,12 +27,14 @@
 
 #include "access/xact.h"
 #include "agenda.h"
+#include "blockers.h"
 #include "control.h"
 #include "follow.h"
 #include "guc.h"
 #include "harm.h"
 #include "hooks.h"
 #include "launch.h"
+#include "observe.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "report.h"
@@ -228,6 +231,14 @@ tend_harm(const Moment *moment, bool asked)
 		follow_harm();
 }
 
+/* See who is in others' way, before anybody is judged by that. */
+static void
+tend_blockers(const Moment *moment, bool asked)
+{
+	if (harm_survey(moment, asked ? SURVEY_TO_SHOW : SURVEY_TO_FOLLOW))
+		blockers_observe(moment);
+}
+
 /*
  * One scan.  Returns for how many milliseconds the watcher may sleep.
  */
@@ -247,6 +258,7 @@ scan(Moment *moment)
 	/* after a jump, ages are other than they were when they were judged */
 	if (clock_read(moment))
 	{
+		observe_jump(moment->jump);
 		settings_changed = true;
 		clock_report_jump(moment);
 	}
@@ -256,6 +268,7 @@ scan(Moment *moment)
 	/* who asked for a scan wants to see every incident as it is now */
 	if (asked && incident_open_count() > 0)
 		agenda_expect_followed();
+	tend_blockers(moment, asked);
 	next = walk_agenda(moment, &cadence);
 	incident_reclaim();
 
@@ -294,6 +307,7 @@ prepare(void)
 {
 	agenda_init(MemoryContextAlloc(TopMemoryContext, agenda_size(MaxBackends)), MaxBackends);
 	locks_survey();
+	blockers_init();
 	follow_init();
 }
 

@@ -23,7 +23,9 @@
 #include "harm.h"
 #include "kind.h"
 #include "names.h"
+#include "observe.h"
 #include "report.h"
+#include "snapshots.h"
 #include "terminate.h"
 #include "utils/timestamp.h"
 #include "words.h"
@@ -261,9 +263,15 @@ note_held(int index, uint32 held)
 {
 	static const Counter counter[NUM_RULES] = {
 		[RULE_SUPERUSER] = COUNT_HELD_SUPERUSER,
+		[RULE_UNKNOWN_ROLE] = COUNT_HELD_SUPERUSER,
 		[RULE_ACTIVE] = COUNT_HELD_ACTIVE,
+		[RULE_UNKNOWN_STATE] = COUNT_HELD_ACTIVE,
 		[RULE_APPLICATION] = COUNT_HELD_APPLICATION,
 		[RULE_ADDRESS] = COUNT_HELD_ADDRESS,
+		[RULE_WAITING] = COUNT_HELD_WAITING,
+		[RULE_COMMITTING] = COUNT_HELD_COMMITTING,
+		[RULE_MAINTENANCE] = COUNT_HELD_MAINTENANCE,
+		[RULE_EXPORTED_SNAPSHOT] = COUNT_HELD_EXPORTED_SNAPSHOT,
 		[RULE_NOT_BLOCKING] = COUNT_HELD_NOT_BLOCKING,
 		[RULE_BRAKE] = COUNT_HELD_BRAKE,
 	};
@@ -304,13 +312,19 @@ static Decision
 decide(const Work *work, const Moment *moment)
 {
 	const Session *session = &work->seat->session;
+	bool		is_blocker = work->excess.kind == KIND_IDLE_BLOCKER;
 	int			blocked = -1;
 	EnforceFacts facts;
 
 	/* an old picture decides nothing */
-	if (guc_terminate_when == TERMINATE_BLOCKING && harm_survey(moment, SURVEY_TO_DECIDE))
+	if ((is_blocker || guc_terminate_when == TERMINATE_BLOCKING) &&
+		harm_survey(moment, SURVEY_TO_DECIDE))
 		blocked = locks_blocked(session);
+	/* the survey is of before anybody was ended in this scan */
+	if (locks_waits(session))
+		observe_wait(session, moment->now);
 	terminate_facts(session, &work->text, &work->names, &work->policy, blocked, &facts);
+	facts.is_blocker = is_blocker;
 	facts.brake_allows = terminate_brake_allows(moment->monotonic);
 	return enforce_decide(&facts);
 }
@@ -514,6 +528,7 @@ worklist_carry_out(const Moment *moment)
 	ListCell   *lc;
 
 	harm_survey(moment, SURVEY_TO_DECIDE);
+	snapshots_survey();
 	foreach(lc, worklist)
 	{
 		CHECK_FOR_INTERRUPTS();

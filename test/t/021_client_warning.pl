@@ -1,5 +1,6 @@
-# Shows that a session which goes on after it was reported tells its client so:
-# once, with its next statement, and only if that is wanted.
+# Shows that a session which goes on in the transaction that it was reported in
+# tells its client so: once, with its next statement, and only if that is wanted.
+# Behind a pooler, who goes on outside may be another client.
 use strict;
 use warnings FATAL => 'all';
 
@@ -30,14 +31,10 @@ sub told
 # With which statements a session goes on, so that no other leak comes between.
 my %on = (
 	idle_in_transaction => 'SET leakwatch.idle_in_transaction_warn = 0',
-	aborted_transaction => 'ROLLBACK',
-	idle_session => 'SET leakwatch.idle_session_warn = 0',
-	session => 'SELECT 1');
+	aborted_transaction => 'ROLLBACK');
 my %words = (
 	idle_in_transaction => 'idle in transaction',
-	aborted_transaction => 'idle in an aborted transaction',
-	idle_session => 'idle',
-	session => 'connected');
+	aborted_transaction => 'idle in an aborted transaction');
 
 foreach my $kind (sort keys %words)
 {
@@ -50,7 +47,32 @@ foreach my $kind (sort keys %words)
 	is($told[1], '', "$kind: and not again");
 }
 
-my $session = leak_after($node, 'transaction', ['BEGIN']);
+is(join('', told($_, [ 'SELECT 1', 'BEGIN', 'SELECT 2', 'COMMIT' ])), '', "$_: nothing is told to whoever comes next")
+  foreach qw(idle_session session);
+
+my $session = leak_after($node, 'session', ['BEGIN']);
+$session->query('SELECT 1');
+is($session->{err}, '', 'session: nor within a transaction, which it does not concern');
+$session->quit;
+
+# one that ends by itself, and its successor in the same session
+$session = session($node);
+$session->query(<<'EOC');
+DO $$
+BEGIN
+	PERFORM set_config('leakwatch.transaction_warn', '50ms', false);
+	WHILE NOT EXISTS (SELECT FROM leakwatch.leaks WHERE pid = pg_backend_pid()) LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	PERFORM set_config('leakwatch.transaction_warn', '0', false);
+END
+$$
+EOC
+$session->query('SELECT 1');
+is($session->{err}, '', 'transaction: nothing is told in the one after it');
+$session->quit;
+
+$session = leak_after($node, 'transaction', ['BEGIN']);
 $session->query('SELECT 1');
 like($session->{err}, qr/WARNING:  this session had been in a transaction for /, 'transaction: with the next statement');
 $session->query('SELECT 1');
@@ -75,13 +97,11 @@ my @told = told('idle_in_transaction', ['COMMIT'], warn => '1h', terminate => '6
 like($told[0], qr/over the limit of 60 ms \(leakwatch\.idle_in_transaction_terminate\)/,
 	'under observe, of the terminate limit that was met first');
 
-# no prepared statement, function or error keeps it from the client
-$session = leak($node, 'idle_session', warn => '50ms');
-wait_for_leak($node, 'idle_session', $session);
-$session->query("SELECT no_such_column");
-unlike($session->{err}, qr/this session had been/, 'a statement that cannot be analysed does not tell');
+# no function keeps it from the client
+$session = leak($node, 'idle_in_transaction', warn => '50ms');
+wait_for_leak($node, 'idle_in_transaction', $session);
 $session->query("DO 'BEGIN PERFORM 1; END'");
-is(() = $session->{err} =~ /this session had been/g, 1, 'the next one does, once, whatever runs inside');
+is(() = $session->{err} =~ /this session had been/g, 1, 'it is told once, whatever runs inside');
 $session->quit;
 
 # one that is reported in the middle of a statement goes on with the next
@@ -112,9 +132,10 @@ wait_for_leak($node, 'idle_in_transaction', $session);
 $session->query('SET leakwatch.warn_client = off');
 like($session->{err}, qr/WARNING/, 'the statement that switches it off still tells');
 $session->quit;
-$session = session($node, set => { idle_session_warn => '50ms' });
+$session = session($node, set => { idle_in_transaction_warn => '50ms' });
 $session->query('SET client_min_messages = error');
-wait_for_leak($node, 'idle_session', $session);
+$session->query('BEGIN');
+wait_for_leak($node, 'idle_in_transaction', $session);
 $session->query('SELECT 1');
 is($session->{err}, '', 'not with client_min_messages = error');
 $session->quit;

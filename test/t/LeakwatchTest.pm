@@ -17,6 +17,7 @@ our @EXPORT = qw(
   leak leak_after terminate slot_of successor_in log_entries log_of warnings_about
   KINDS);
 
+# Those by which a session leaks all alone.
 use constant KINDS => qw(idle_in_transaction aborted_transaction transaction
   idle_session session);
 
@@ -45,6 +46,7 @@ log_statement = none
 leakwatch.idle_in_transaction_warn = 0
 leakwatch.aborted_transaction_warn = 0
 leakwatch.transaction_warn = 0
+leakwatch.idle_blocker_warn = 0
 leakwatch.log_burst = 0
 EOC
 	$node->append_conf('postgresql.conf', $conf) if defined $conf;
@@ -157,6 +159,7 @@ sub wait_for_leak
 		  . " WHERE kind = '$kind' AND since = CASE kind"
 		  . " WHEN 'transaction' THEN xact_start"
 		  . " WHEN 'session' THEN a.backend_start"
+		  . " WHEN 'idle_blocker' THEN since"
 		  . ' ELSE state_change END'
 		  . ' AND pid IN ('
 		  . join(', ', map { $_->{pid} } @sessions) . ')');
@@ -283,6 +286,7 @@ sub leak
 	{
 		$set{"${kind}_$limit"} = $args{$limit} if defined $args{$limit};
 	}
+	return leak_by_blocking($node, %args, set => \%set) if $kind eq 'idle_blocker';
 	$statement //= 'SELECT '
 	  . join(', ', 1,
 		map { "set_config('leakwatch.$_', '" . delete($set{$_}) . "', false)" }
@@ -290,6 +294,20 @@ sub leak
 	my $session = session($node, %args, set => \%set);
 	$session->begin($statement);
 	$session->wait unless $kind eq 'transaction';
+	return $session;
+}
+
+# An idle session with a lock, and one that waits for it, which goes with it.
+sub leak_by_blocking
+{
+	my ($node, %args) = @_;
+	my $session = session($node, %args);
+
+	$session->query("SELECT pg_advisory_lock($session->{pid})");
+	$session->{waiter} = session($node, app => 'waiter',
+		exists $args{user} ? (user => $args{user}) : ());
+	$session->{waiter}->begin("SELECT pg_advisory_lock($session->{pid})");
+	wait_for_lock($node, $session->{waiter});
 	return $session;
 }
 
@@ -314,7 +332,7 @@ sub terminate
 		'SELECT pg_terminate_backend(pid, 60000) FROM unnest(ARRAY['
 		  . join(', ', map { $_->{pid} } @sessions)
 		  . ']) AS pid');
-	$_->quit('SELECT 1;') foreach @sessions;
+	$_->quit('SELECT 1;') foreach @sessions, map { $_->{waiter} // () } @sessions;
 	return;
 }
 

@@ -36,14 +36,32 @@ apply(Rule rule, EnforceFacts *facts)
 		case RULE_SUPERUSER:
 			facts->superuser = true;
 			break;
+		case RULE_UNKNOWN_ROLE:
+			facts->role_unknown = true;
+			break;
 		case RULE_ACTIVE:
 			facts->state = SESSION_ACTIVE;
+			break;
+		case RULE_UNKNOWN_STATE:
+			facts->state = SESSION_UNKNOWN;
 			break;
 		case RULE_APPLICATION:
 			facts->listed_application = true;
 			break;
 		case RULE_ADDRESS:
 			facts->listed_address = true;
+			break;
+		case RULE_WAITING:
+			facts->waiting = true;
+			break;
+		case RULE_COMMITTING:
+			facts->committing = true;
+			break;
+		case RULE_MAINTENANCE:
+			facts->maintenance = true;
+			break;
+		case RULE_EXPORTED_SNAPSHOT:
+			facts->exported_snapshot = true;
 			break;
 		case RULE_NOT_BLOCKING:
 			facts->terminate_when = TERMINATE_BLOCKING;
@@ -121,6 +139,10 @@ test_each_pair(void)
 			uint32		expected = RULE_BIT(first);
 			Decision	decision;
 
+			/* a state is known or not */
+			if (first == RULE_ACTIVE && second == RULE_UNKNOWN_STATE)
+				continue;
+
 			/* the brake is asked only of what nothing else holds back */
 			if (second != RULE_BRAKE)
 				expected |= RULE_BIT(second);
@@ -152,9 +174,40 @@ test_settings(void)
 	ok(enforce_decide(&facts).held == RULE_BIT(RULE_APPLICATION), "and nothing else");
 
 	facts = doomed();
+	facts.role_unknown = true;
+	facts.terminate_superusers = true;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE,
+	   "terminate_superusers lifts what may be a superuser");
+
+	facts = doomed();
 	facts.state = SESSION_UNKNOWN;
-	ok(enforce_decide(&facts).held == RULE_BIT(RULE_ACTIVE),
-	   "a state that is not known counts as running a statement");
+	facts.terminate_active = true;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE,
+	   "terminate_active lifts a state that is not known");
+
+	facts = doomed();
+	facts.state = SESSION_ACTIVE;
+	facts.maintenance = true;
+	ok(enforce_decide(&facts).held == (RULE_BIT(RULE_ACTIVE) | RULE_BIT(RULE_MAINTENANCE)),
+	   "maintenance is a statement too");
+	facts.terminate_active = true;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE, "terminate_active lifts both");
+	facts.committing = true;
+	ok(enforce_decide(&facts).held == RULE_BIT(RULE_COMMITTING), "but not a commit");
+	facts.committing = false;
+	facts.waiting = true;
+	ok(enforce_decide(&facts).held == RULE_BIT(RULE_WAITING), "nor who waits for a lock");
+	facts.terminate_when = TERMINATE_BLOCKING;
+	ok(enforce_decide(&facts).held == RULE_BIT(RULE_WAITING), "though others wait for it in turn");
+
+	facts = doomed();
+	facts.is_blocker = true;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE, "who ends for blocking others blocks them");
+	facts.blocked = 0;
+	ok(enforce_decide(&facts).held == RULE_BIT(RULE_NOT_BLOCKING),
+	   "and does not end once nobody waits, whatever terminate_when says");
+	facts.blocked = -1;
+	ok(enforce_decide(&facts).verb == ENFORCE_HOLD, "nor while that is not known");
 
 	facts = doomed();
 	facts.blocked = 0;

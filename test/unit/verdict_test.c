@@ -69,17 +69,29 @@ static const struct
 {
 	[KIND_IDLE_IN_TRANSACTION] = {"idle_in_transaction", SESSION_IDLE_IN_TRANSACTION, START + 20 * SEC},
 	[KIND_ABORTED_TRANSACTION] = {"aborted_transaction", SESSION_IDLE_IN_ABORTED_TRANSACTION, START + 20 * SEC},
+	[KIND_IDLE_BLOCKER] = {"idle_blocker", SESSION_IDLE, START + 30 * SEC},
 	[KIND_TRANSACTION] = {"transaction", SESSION_ACTIVE, START + 10 * SEC},
 	[KIND_IDLE_SESSION] = {"idle_session", SESSION_IDLE, START + 20 * SEC},
 	[KIND_SESSION] = {"session", SESSION_ACTIVE, START},
 };
+
+/* A session in which the clock of this kind runs. */
+static Session
+session_of(LeakKind kind)
+{
+	Session		session = session_in(kinds[kind].state);
+
+	if (kind_info(kind)->clock >= NUM_SERVER_CLOCKS)
+		session.since[kind_info(kind)->clock] = kinds[kind].since;
+	return session;
+}
 
 static void
 test_boundaries(void)
 {
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
-		Session		session = session_in(kinds[kind].state);
+		Session		session = session_of(kind);
 		Policy		warn = policy_with(POLICY_WARN(kind), 5000);
 		Policy		terminate = policy_with(POLICY_TERMINATE(kind), 5000);
 		TimestampTz limit = kinds[kind].since + 5 * SEC;
@@ -107,7 +119,7 @@ test_boundaries(void)
 
 		for (int other = 0; other < NUM_KINDS; other++)
 		{
-			Session		stranger = session_in(kinds[other].state);
+			Session		stranger = session_of(other);
 			bool		applies = (verdict_applies(&stranger) & KIND_BIT(kind)) != 0;
 
 			verdict = judge(&stranger, &terminate, START + 3600 * SEC);
@@ -142,6 +154,37 @@ test_applies(void)
 	session.since[SINCE_TRANSACTION] = 0;
 	ok(verdict_applies(&session) == (KIND_BIT(KIND_ABORTED_TRANSACTION) | KIND_BIT(KIND_SESSION)),
 	   "an aborted transaction has no transaction clock");
+}
+
+static void
+test_blocker(void)
+{
+	uint32		blocker = KIND_BIT(KIND_IDLE_BLOCKER);
+	Session		session = session_of(KIND_IDLE_BLOCKER);
+
+	ok((verdict_applies(&session) & blocker) != 0, "who is idle and blocks is a blocker");
+	session.state = SESSION_IDLE_IN_TRANSACTION;
+	ok((verdict_applies(&session) & blocker) != 0, "in a transaction");
+	session.state = SESSION_IDLE_IN_ABORTED_TRANSACTION;
+	ok((verdict_applies(&session) & blocker) != 0, "in an aborted one");
+	session.state = SESSION_ACTIVE;
+	ok((verdict_applies(&session) & blocker) == 0, "who works is none");
+	session.state = SESSION_IDLE;
+	session.since[SINCE_BLOCKING] = 0;
+	ok((verdict_applies(&session) & blocker) == 0, "nor is who blocks nobody");
+	session = session_of(KIND_IDLE_BLOCKER);
+	session.listening = true;
+	ok((verdict_applies(&session) & blocker) != 0, "a listener has to let others go on too");
+}
+
+static void
+test_vacuum(void)
+{
+	Session		session = session_in(SESSION_ACTIVE);
+
+	session.vacuuming = true;
+	ok(verdict_applies(&session) == KIND_BIT(KIND_SESSION),
+	   "of who vacuums the transaction is not judged");
 }
 
 static void
@@ -227,15 +270,32 @@ test_shadows(void)
 {
 	uint32		idle = KIND_BIT(KIND_IDLE_IN_TRANSACTION);
 	uint32		transaction = KIND_BIT(KIND_TRANSACTION);
+	uint32		blocker = KIND_BIT(KIND_IDLE_BLOCKER);
+	uint32		idleness = KIND_BIT(KIND_IDLE_IN_TRANSACTION) |
+		KIND_BIT(KIND_ABORTED_TRANSACTION);
 
-	ok(kind_info(KIND_TRANSACTION)->shadowed_by == (KIND_BIT(KIND_IDLE_IN_TRANSACTION) |
-													KIND_BIT(KIND_ABORTED_TRANSACTION)),
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		if (!(idleness & KIND_BIT(kind)))
+			continue;
+		ok(kind_info(kind)->shadowed_by == blocker,
+		   "%s is said once: first of a blocker, or first of its idleness", kinds[kind].name);
+		ok(verdict_opens(KIND_BIT(kind) | blocker, 0) == KIND_BIT(kind),
+		   "%s comes first when both are new", kinds[kind].name);
+		ok(verdict_opens(KIND_BIT(kind) | blocker, blocker) == 0,
+		   "%s does not open while the blocker is open", kinds[kind].name);
+		ok(verdict_opens(KIND_BIT(kind) | blocker, KIND_BIT(kind)) == 0,
+		   "nor the blocker while %s is", kinds[kind].name);
+		ok(verdict_opens(KIND_BIT(kind), 0) == KIND_BIT(kind),
+		   "%s opens when nobody waits any more", kinds[kind].name);
+	}
+	ok(kind_info(KIND_IDLE_BLOCKER)->shadowed_by == idleness, "a blocker is said once");
+	ok(verdict_opens(blocker, KIND_BIT(KIND_IDLE_SESSION)) == blocker,
+	   "that others wait now says more than that it is idle");
+	ok((kind_info(KIND_TRANSACTION)->shadowed_by & (idle | blocker)) == (idle | blocker),
 	   "an idle transaction is said once");
-	ok(kind_info(KIND_SESSION)->shadowed_by == KIND_BIT(KIND_IDLE_SESSION),
+	ok((kind_info(KIND_SESSION)->shadowed_by & KIND_BIT(KIND_IDLE_SESSION)) != 0,
 	   "an idle session is said once");
-	ok(kind_info(KIND_IDLE_IN_TRANSACTION)->shadowed_by == 0 &&
-	   kind_info(KIND_ABORTED_TRANSACTION)->shadowed_by == 0 &&
-	   kind_info(KIND_IDLE_SESSION)->shadowed_by == 0, "nothing is more specific than these");
 
 	ok(verdict_opens(0, 0) == 0, "nothing leaks, nothing opens");
 	ok(verdict_opens(idle | transaction, 0) == idle, "of two the more specific opens");
@@ -316,6 +376,8 @@ main(void)
 {
 	test_boundaries();
 	test_applies();
+	test_blocker();
+	test_vacuum();
 	test_off();
 	test_two_limits();
 	test_clock();

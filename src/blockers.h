@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * blockers.h
+ *	  Since when idle sessions have been in others' way.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_BLOCKERS_H
+#define LEAKWATCH_BLOCKERS_H
+
+#include "clock.h"
+
+extern void blockers_init(void);
+extern void blockers_observe(const Moment *moment);
+
+#endif							/* LEAKWATCH_BLOCKERS_H */

@@ -1,0 +1,205 @@
+# Shows how an idle session that others wait for is found, told of with those
+# that wait, and ended; and that of a chain the root ends and no victim.
+use strict;
+use warnings FATAL => 'all';
+
+use LeakwatchTest;
+use Test::More;
+
+my $node = new_node('blocking', "log_error_verbosity = default\n");
+$node->safe_psql('postgres', <<'EOC');
+CREATE TABLE t (i int PRIMARY KEY, v int);
+INSERT INTO t VALUES (1, 1), (2, 2);
+GRANT ALL ON t TO app;
+CREATE ROLE looker LOGIN;
+GRANT USAGE ON SCHEMA leakwatch TO looker;
+GRANT SELECT ON leakwatch.leaks TO looker;
+GRANT EXECUTE ON FUNCTION leakwatch.leaks() TO looker;
+GRANT app TO looker;
+EOC
+
+# A session that waits for what this statement needs.
+sub waiter
+{
+	my ($statement, %args) = @_;
+	my $session = session($node, %args);
+
+	$session->begin($statement);
+	wait_for_lock($node, $session);
+	return $session;
+}
+
+sub wait_listed
+{
+	my ($session, $kind) = @_;
+
+	wait_until($node,
+		"SELECT EXISTS (SELECT FROM leakwatch.leaks WHERE pid = $session->{pid} AND kind = '$kind')"
+		  . ' FROM leakwatch.scan()');
+	return;
+}
+
+sub wait_gone
+{
+	my ($session, $kind) = @_;
+
+	wait_until($node,
+		"SELECT NOT EXISTS (SELECT FROM leakwatch.leaks WHERE pid = $session->{pid} AND kind = '$kind')"
+		  . ' FROM leakwatch.scan()');
+	return;
+}
+
+#
+# In whatever way it is idle
+#
+foreach my $way (
+	[ 'outside a transaction', 'SELECT pg_advisory_lock(7)', 'SELECT pg_advisory_unlock_all()' ],
+	[ 'in a transaction', 'BEGIN\; SELECT pg_advisory_xact_lock(7)', 'COMMIT' ],
+	[ 'in an aborted transaction',
+		'SELECT pg_advisory_lock(7); BEGIN\; SELECT 1/0', 'ROLLBACK; SELECT pg_advisory_unlock_all()' ])
+{
+	my ($what, $statement, $end) = @$way;
+	my $blocker = session($node, app => 'root', set => { idle_blocker_warn => '100ms' });
+
+	$blocker->query($statement);
+	scan($node) foreach 1 .. 3;
+	is(leaks($node, $blocker), '', "$what: nobody waits, nothing is said");
+	my $waiter = waiter('SELECT pg_advisory_lock(7) /* wanted */', app => 'victim');
+	wait_listed($blocker, 'idle_blocker');
+	pass("$what: found once somebody waits");
+	is(leaks($node, $waiter), '', "$what: who waits is not");
+	$blocker->query($end);
+	$waiter->wait;
+	settle($node);
+	is(leaks($node, $blocker), '', "$what: and not any more when it gave it back");
+	is(incident($node, $blocker, 'idle_blocker')->{outcome}, 'finished', "$what: it went on");
+	$_->quit foreach $blocker, $waiter;
+}
+
+#
+# Whom it blocks
+#
+my $blocker = session($node, app => 'root', set => { idle_blocker_warn => '100ms' });
+$blocker->query('BEGIN');
+$blocker->query('UPDATE t SET v = 0 WHERE i = 1');
+my $first = waiter("UPDATE t SET v = 3 WHERE i = 1 /* first */", app => 'shop "one"');
+wait_listed($blocker, 'idle_blocker');
+my $row = (rows($node,
+	"SELECT blocked_sessions, blocked_pids, blocked_application, blocked_query FROM leakwatch.leaks WHERE pid = $blocker->{pid}"))[0];
+is_deeply($row->{blocked_pids}, [ $first->{pid} ], 'who waits is told by the PID');
+is($row->{blocked_application}, 'shop "one"', 'by the application');
+like($row->{blocked_query}, qr/^UPDATE t SET v = 3 WHERE i = 1 /, 'and by the statement');
+wait_for('the message is written', sub { log_of($node, $blocker) });
+my ($said) = log_of($node, $blocker);
+like($said->{message}, qr/has been idle while others wait for its locks for/, 'the message says what it does');
+like($said->{detail}, qr/\nWaiting for its locks, longest first: PID $first->{pid}\nThe first, application "shop "one"", has waited for \S+ m?s to execute: UPDATE t SET v = 3/,
+	'and whom it keeps from what');
+like($said->{hint}, qr/Give back what it locks/, 'and what to do');
+
+# the longest waiting first, and those behind them too
+my @more = map { waiter('UPDATE t SET v = 4 WHERE i = 1', app => "more $_") } 1 .. 11;
+wait_until($node, "SELECT blocked_sessions = 12 FROM leakwatch.leaks, leakwatch.scan() WHERE pid = $blocker->{pid}");
+$row = (rows($node, "SELECT * FROM leakwatch.leaks WHERE pid = $blocker->{pid}"))[0];
+is_deeply($row->{blocked_pids}, [ map { $_->{pid} } ($first, @more)[ 0 .. 9 ] ],
+	'ten are told, the longest waiting first');
+is($row->{blocked_application}, 'shop "one"', 'of whom the first is named');
+
+settle($node);
+is_deeply(incident($node, $blocker, 'idle_blocker')->{blocked_pids}, $row->{blocked_pids}, 'the table has it too');
+is(incident($node, $blocker, 'idle_blocker')->{blocked_application}, 'shop "one"', 'with the application');
+like(incident($node, $blocker, 'idle_blocker')->{blocked_query}, qr/^UPDATE t SET v = 3/, 'and the statement');
+
+# privileges: the statement is of a session of role app
+is((psql_as($node, 'looker', "SELECT blocked_application FROM leakwatch.leaks WHERE pid = $blocker->{pid}"))[0],
+	'shop "one"', 'who has the rights of its role sees what waits');
+$node->safe_psql('postgres', 'REVOKE app FROM looker');
+is((psql_as($node, 'looker',
+		"SELECT blocked_sessions, blocked_pids IS NOT NULL, blocked_application, blocked_query FROM leakwatch.leaks WHERE pid = $blocker->{pid}"))[0],
+	'12|t||', 'others only that it does');
+configure($node, capture_query => 'off');
+is($node->safe_psql('postgres',
+		"SELECT blocked_application, blocked_query FROM leakwatch.leaks WHERE pid = $blocker->{pid}"),
+	'shop "one"|', 'without capture_query there is no statement');
+configure($node, capture_query => undef);
+
+# when nobody waits any more, it is over
+terminate($node, $first, @more);
+wait_gone($blocker, 'idle_blocker');
+settle($node);
+is(incident($node, $blocker, 'idle_blocker')->{outcome}, 'finished', 'it is over when nobody waits');
+is(incident($node, $blocker, 'idle_blocker')->{outcome_detail}, 'nobody waits for its locks any more', 'and that is said');
+cmp_ok(incident($node, $blocker, 'idle_blocker')->{ended_at}, 'gt',
+	incident($node, $blocker, 'idle_blocker')->{since}, 'it ended after it began');
+$blocker->quit;
+
+#
+# Once
+#
+$blocker = session($node, set => { idle_blocker_warn => '100ms', idle_in_transaction_warn => '10ms' });
+$blocker->query('BEGIN');
+$blocker->query('UPDATE t SET v = 0 WHERE i = 1');
+wait_for_leak($node, 'idle_in_transaction', $blocker);
+$first = waiter('UPDATE t SET v = 3 WHERE i = 1');
+wait_until($node, "SELECT blocked_sessions = 1 FROM leakwatch.leaks, leakwatch.scan() WHERE pid = $blocker->{pid}");
+wait_until($node, 'SELECT pg_sleep(0.2) IS NOT NULL FROM leakwatch.scan()');
+scan($node);
+is(leaks($node, $blocker), 'idle_in_transaction', 'who is reported as idle is not reported as a blocker too');
+terminate($node, $first);
+$blocker->query('ROLLBACK');
+$blocker->quit;
+
+$blocker = session($node, set => { idle_blocker_warn => '10ms', idle_in_transaction_warn => '1500ms' });
+$blocker->query('BEGIN');
+$blocker->query('UPDATE t SET v = 0 WHERE i = 1');
+$first = waiter('UPDATE t SET v = 3 WHERE i = 1');
+wait_listed($blocker, 'idle_blocker');
+wait_age($node, 'state_age', '1600ms', $blocker);
+is(leaks($node, $blocker), 'idle_blocker', 'nor the other way round');
+terminate($node, $first);
+wait_listed($blocker, 'idle_in_transaction');
+wait_gone($blocker, 'idle_blocker');
+pass('and it is what is left when nobody waits any more');
+$blocker->quit;
+
+#
+# Ended
+#
+$blocker = session($node, set => { mode => 'enforce', idle_blocker_terminate => '200ms' });
+my $idle = session($node, set => { mode => 'enforce', idle_blocker_terminate => '200ms' });
+$idle->query('SELECT pg_advisory_lock(9)');
+$blocker->query('SELECT pg_advisory_lock(8)');
+$first = waiter('SELECT pg_advisory_lock(8)');
+wait_for_incident($node, "pid = $blocker->{pid} AND outcome = 'terminated'");
+$first->wait;
+pass('whoever waited goes on');
+my $told = $blocker->quit('SELECT 1;');
+like($told, qr/because it had been idle while others wait for its locks for/, 'the client is told why');
+is($idle->query('SELECT 1'), '1', 'who blocks nobody stays');
+$_->quit for $first, $idle;
+
+#
+# Root, not victim
+#
+configure($node, terminate_active => 'on', terminate_when => 'blocking');
+my %doomed = (set => { mode => 'enforce', transaction_terminate => '1500ms' });
+my $victim = session($node, %doomed);
+$victim->query('BEGIN');
+$victim->query('UPDATE t SET v = 0 WHERE i = 2');
+my $root = session($node, %doomed);
+$root->query('BEGIN');
+$root->query('UPDATE t SET v = 0 WHERE i = 1');
+$victim->begin('UPDATE t SET v = 7 WHERE i = 1');
+wait_for_lock($node, $victim);
+my $last = waiter('UPDATE t SET v = v + 1 WHERE i = 2');
+like(policy($node, $victim)->{protected_by}[0], qr/^waiting$/, 'who waits is protected');
+wait_for_incident($node, "pid = $root->{pid} AND outcome = 'terminated'");
+$victim->wait;
+is($victim->query('COMMIT'), '', 'the victim goes on and commits');
+$last->wait;
+is($node->safe_psql('postgres', 'SELECT string_agg(v::text, $$ $$ ORDER BY i) FROM t'), '7 1', 'and nothing is lost but what the root did');
+cmp_ok(status($node)->{held_waiting}, '>=', 1, 'it is counted that it was held back');
+$root->quit('SELECT 1;');
+$_->quit foreach $victim, $last;
+
+$node->stop;
+done_testing();
