@@ -26,7 +26,8 @@ typedef enum Reading
 {
 	READ_NONE,					/* there is nothing to be read */
 	READ_DONE,
-	READ_BUSY					/* it is being written: what was known may hold */
+	READ_BUSY					/* it is being written: what was known may
+								 * hold */
 } Reading;
 
 static inline void

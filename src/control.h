@@ -61,10 +61,10 @@ typedef struct ActorStatus
 	TimestampTz started_at;
 	TimestampTz last_error_at;	/* 0: none yet */
 	char		last_error[ACTOR_MESSAGE_SIZE];
-	char		condition[ACTOR_MESSAGE_SIZE];	/* what keeps it from its work;
-												 * "" when nothing does */
-	char		notice[ACTOR_MESSAGE_SIZE]; /* what it works in spite of; "" for
-											 * nothing */
+	char		condition[ACTOR_MESSAGE_SIZE];	/* what keeps it from its
+												 * work; "" when nothing does */
+	char		notice[ACTOR_MESSAGE_SIZE]; /* what it works in spite of; ""
+											 * for nothing */
 } ActorStatus;
 
 extern Size control_shmem_size(void);

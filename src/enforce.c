@@ -59,7 +59,10 @@ protections(const EnforceFacts *facts)
 Decision
 enforce_decide(const EnforceFacts *facts)
 {
-	Decision	decision = {.verb = ENFORCE_HOLD, .held = protections(facts)};
+	Decision	decision = {
+		.verb = ENFORCE_HOLD,
+		.held = protections(facts),
+	};
 	bool		must_block = facts->is_blocker || facts->terminate_when == TERMINATE_BLOCKING;
 
 	if (must_block && facts->blocked == 0)

@@ -57,7 +57,8 @@ typedef struct EnforceFacts
 
 typedef enum EnforceVerb
 {
-	ENFORCE_HOLD,				/* a rule holds it back, or nothing can be said */
+	ENFORCE_HOLD,				/* a rule holds it back, or nothing can be
+								 * said */
 	ENFORCE_ANNOUNCE,			/* it would be terminated under mode enforce */
 	ENFORCE_TERMINATE
 } EnforceVerb;

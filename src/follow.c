@@ -180,7 +180,7 @@ outcome_of(const Seat *seat, const SlotEnd *end, const Moment *moment,
 {
 	const char *words;
 	bool		stopping = end->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN &&
-		!seat->signalled && server_is_stopping(moment);
+	!seat->signalled && server_is_stopping(moment);
 	Outcome		outcome = outcome_of_end(end->sqlerrcode, seat->signalled, stopping, &words);
 
 	if (words == NULL && outcome == OUTCOME_DISCONNECTED && end->sqlerrcode != 0)

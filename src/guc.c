@@ -160,6 +160,7 @@ static const struct
 	GucIntAssignHook warn;
 	GucIntAssignHook terminate;
 }			kind_hooks[] =
+
 {
 	FOR_EACH_KIND(LIST_HOOKS)
 };

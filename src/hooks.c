@@ -177,7 +177,10 @@ answer_watcher(void)
 	TimestampTz at = GetCurrentStatementStartTimestamp();
 	Excess		report;
 
-	/* not for all that runs inside: a session that is seen active is looked at */
+	/*
+	 * not for all that runs inside: a session that is seen active is looked
+	 * at
+	 */
 	if (slot_is_watched() && announced_at != at)
 	{
 		announced_at = at;
@@ -193,7 +196,7 @@ on_executor_start(QueryDesc *queryDesc, int eflags)
 	if (unlikely(slot_is_addressed()))
 		answer_watcher();
 	note_statement(queryDesc->plannedstmt, queryDesc->sourceText,
-			   (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
+				   (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
 	else

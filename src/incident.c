@@ -75,7 +75,8 @@ static int	nfree = 0;
 static int *ended = NULL;
 static int	ended_head = 0;
 static int	nended = 0;
-static uint64 reclaimed = 0;	/* writes, as of the last look for written ones */
+static uint64 reclaimed = 0;	/* writes, as of the last look for written
+								 * ones */
 
 /* What the table refused: first and longest wait before the next try, in us. */
 #define RETRY_MIN	USECS_PER_SEC

@@ -44,7 +44,8 @@ typedef struct Incident
 	TimestampTz last_seen_at;	/* as of the last change */
 	TimestampTz ended_at;
 	int			warn_limit;		/* ms */
-	int			terminate_limit;	/* ms; of the limit that terminated it, if one did */
+	int			terminate_limit;	/* ms; of the limit that terminated it, if
+									 * one did */
 	IncidentAction action;
 	int			blocked_sessions;	/* as of the last survey */
 	int			blocked_peak;
@@ -56,7 +57,7 @@ typedef struct Incident
 	TimestampTz warned_at;		/* when last */
 	int			reminders;		/* warnings repeated so far */
 	uint32		held;			/* which rules have held termination back */
-	Outcome outcome;
+	Outcome		outcome;
 	char		outcome_detail[INCIDENT_DETAIL_SIZE];
 } Incident;
 

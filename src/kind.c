@@ -81,7 +81,7 @@ static const KindInfo kinds[] =
 		.sqlerrcode = COMPAT_ERRCODE_TRANSACTION_TIMEOUT,
 		.clock = SINCE_TRANSACTION,
 		.shadowed_by = KIND_BIT(KIND_IDLE_IN_TRANSACTION) | KIND_BIT(KIND_ABORTED_TRANSACTION) |
-			KIND_BIT(KIND_IDLE_BLOCKER),
+		KIND_BIT(KIND_IDLE_BLOCKER),
 		SETTINGS("transaction"),
 		.warn_boot = 30 * MINUTE_MS,
 		.warn_text = "Reports a session whose transaction has been open for this long, whatever it does.",

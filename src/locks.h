@@ -17,7 +17,8 @@ typedef enum Holding
 {
 	HOLDING_ADVISORY_LOCKS,
 	HOLDING_TEMPORARY_TABLES,
-	HOLDING_SNAPSHOT,			/* though it is idle: a cursor, or the isolation level */
+	HOLDING_SNAPSHOT,			/* though it is idle: a cursor, or the
+								 * isolation level */
 	HOLDING_EXPORTED_SNAPSHOT	/* that others may import */
 } Holding;
 

@@ -125,7 +125,7 @@ cut_out(const PlannedStmt *statement, int location)
 {
 	const char *text = note.text + location;
 	size_t		length = statement->stmt_len > 0 ?
-		(size_t) statement->stmt_len : note.length - location;
+	(size_t) statement->stmt_len : note.length - location;
 
 	while (length > 0 && scanner_isspace(*text))
 	{
@@ -144,7 +144,7 @@ redact(const Node *utility)
 	static char buffer[NAMEDATALEN + sizeof(STATEMENT_NOT_SHOWN)];
 	const ExecuteStmt *execute = command_execute(utility);
 	PreparedStatement *prepared = execute != NULL ?
-		FetchPreparedStatement(execute->name, false) : NULL;
+	FetchPreparedStatement(execute->name, false) : NULL;
 
 	if (prepared != NULL)
 		note.text = prepared->plansource->query_string;

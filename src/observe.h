@@ -15,7 +15,8 @@ typedef struct Observation
 {
 	TimestampTz backend_start;	/* whose it is; 0: nobody's */
 	TimestampTz since[NUM_OBSERVED_CLOCKS]; /* 0: the clock does not run */
-	int64		gained[NUM_OBSERVED_CLOCKS];	/* by the wall clock since then */
+	int64		gained[NUM_OBSERVED_CLOCKS];	/* by the wall clock since
+												 * then */
 	TimestampTz waited_at;		/* last seen waiting for a lock, over a limit */
 	TimestampTz blocking_state; /* change of state that SINCE_BLOCKING is of */
 } Observation;

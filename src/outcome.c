@@ -19,12 +19,13 @@ static const struct
 	int			sqlerrcode;
 	const char *setting;
 }			timeouts[] =
+
 {
 	{ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT, "idle_in_transaction_session_timeout"},
 	{ERRCODE_IDLE_SESSION_TIMEOUT, "idle_session_timeout"},
 	/* a server without this timeout has another meaning for the code */
 	{COMPAT_ERRCODE_TRANSACTION_TIMEOUT == ERRCODE_QUERY_CANCELED ?
-		0 : COMPAT_ERRCODE_TRANSACTION_TIMEOUT, "transaction_timeout"},
+	0 : COMPAT_ERRCODE_TRANSACTION_TIMEOUT, "transaction_timeout"},
 };
 
 /*

@@ -325,7 +325,7 @@ give_up(int sqlerrcode, const char *message)
 {
 	ActorStatus status;
 	bool		known = control_status(RECORDER, &status) &&
-		strncmp(status.condition, message, ACTOR_MESSAGE_SIZE - 1) == 0;
+	strncmp(status.condition, message, ACTOR_MESSAGE_SIZE - 1) == 0;
 	int			pending = incident_pending_count();
 
 	if (!known && pending > 0)

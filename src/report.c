@@ -221,7 +221,7 @@ message_detail(const Incident *incident, const Trail *trail, const Activity *act
 	if (session->since[SINCE_TRANSACTION] != 0)
 		appendStringInfo(&out, " Transaction open for %s.",
 						 words_duration(verdict_age(session, SINCE_TRANSACTION, now),
-										 duration, sizeof(duration)));
+										duration, sizeof(duration)));
 	add_activity_detail(&out, activity);
 	if (incident->blocked_sessions > 0)
 		appendStringInfo(&out, incident->blocked_sessions == 1 ?

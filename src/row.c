@@ -304,7 +304,10 @@ push_statement(CompatJsonb *json, const TrailStatement *statement, int encoding)
 	}
 	if (statement->changed)
 	{
-		JsonbValue	value = {.type = jbvBool, .val.boolean = true};
+		JsonbValue	value = {
+			.type = jbvBool,
+			.val.boolean = true,
+		};
 
 		push_text(json, WJB_KEY, "changed");
 		compat_push_jsonb(json, WJB_VALUE, &value);

@@ -34,7 +34,8 @@ typedef struct SessionNames
 	char		role[NAMEDATALEN];
 	int			encoding;		/* of the database; -1: unknown */
 	bool		superuser;
-	bool		role_unknown;	/* the catalogs could not be read: it may be one */
+	bool		role_unknown;	/* the catalogs could not be read: it may be
+								 * one */
 } SessionNames;
 
 extern int	session_pid(int slot);

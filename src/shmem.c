@@ -30,6 +30,7 @@ static const struct
 	Size		(*size) (void);
 	void		(*init) (void);
 }			segments[] =
+
 {
 	{control_shmem_size, control_shmem_init},
 	{slot_shmem_size, slot_shmem_init},

@@ -202,8 +202,14 @@ is_plain_pair(Span pair, Span *key, Span *value)
 	colon = memchr(pair.start, ':', pair.end - pair.start);
 	if (colon == NULL)
 		return false;
-	*key = (Span) {pair.start, colon};
-	*value = (Span) {colon + 1, pair.end};
+	*key = (Span)
+	{
+		pair.start, colon
+	};
+	*value = (Span)
+	{
+		colon + 1, pair.end
+	};
 	if (!is_key(*key) || value->start == value->end || is_space(*value->start) ||
 		*value->start == ':' || *value->start == '\\' ||
 		(value->end - value->start >= 2 && value->start[0] == '/' && value->start[1] == '/'))

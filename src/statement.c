@@ -219,7 +219,10 @@ may_have_letter(uint64 bytes)
 	uint64		no_p = (bytes | EACH_BYTE(0x20)) ^ EACH_BYTE('p');
 	uint64		no_x = (bytes | EACH_BYTE(0x20)) ^ EACH_BYTE('x');
 
-	/* the high bit is set in each byte that was 0, and perhaps in one above it */
+	/*
+	 * the high bit is set in each byte that was 0, and perhaps in one above
+	 * it
+	 */
 	return ((((no_p - EACH_BYTE(1)) & ~no_p) | ((no_x - EACH_BYTE(1)) & ~no_x)) &
 			EACH_BYTE(0x80)) != 0;
 }

@@ -20,7 +20,8 @@ typedef struct TrailStatement
 	uint64		query_id;		/* 0: not computed */
 	int			sqlerrcode;		/* of the last time; 0: it has not failed */
 	uint32		count;			/* how often it came */
-	uint32		dropped;		/* statements just before it that have no place */
+	uint32		dropped;		/* statements just before it that have no
+								 * place */
 	uint32		ordinal;		/* among those of the transaction, from 1 */
 	uint32		last_ordinal;	/* the last time */
 	uint32		length;			/* of what the text was copied from */
@@ -36,9 +37,11 @@ typedef struct Trail
 	int			pid;			/* whose it is; 0: nobody's */
 	TimestampTz backend_start;
 	TimestampTz transaction;	/* when that began */
-	bool		goes_on;		/* a procedure has committed that, and works in another */
+	bool		goes_on;		/* a procedure has committed that, and works
+								 * in another */
 	int			used;			/* places of statements */
-	uint32		dropped;		/* statements after the last one that has a place */
+	uint32		dropped;		/* statements after the last one that has a
+								 * place */
 	int64		total;			/* statements, with those dropped; 0: no trail */
 	TrailStatement statements[FLEXIBLE_ARRAY_MEMBER];	/* leakwatch.trail_length */
 } Trail;

@@ -160,7 +160,7 @@ verdict_excess(LeakKind kind, int warn_limit, int terminate_limit,
 			   TimestampTz since, TimestampTz at)
 {
 	bool		warns = warn_limit > 0 &&
-		(terminate_limit == 0 || at - since >= warn_limit * INT64CONST(1000));
+	(terminate_limit == 0 || at - since >= warn_limit * INT64CONST(1000));
 	Excess		excess = {
 		.kind = kind,
 		.limit_index = warns ? POLICY_WARN(kind) : POLICY_TERMINATE(kind),

@@ -16,8 +16,7 @@ typedef struct Verdict
 	uint32		applies;		/* kinds whose clock runs */
 	uint32		leaking;		/* kinds over their warn or terminate limit */
 	uint32		terminate;		/* kinds over their terminate limit */
-	TimestampTz next;			/* when the next limit is met, or
-								 * DT_NOEND */
+	TimestampTz next;			/* when the next limit is met, or DT_NOEND */
 	LeakKind	next_kind;		/* of that limit */
 	bool		next_terminates;	/* it is a terminate limit */
 } Verdict;

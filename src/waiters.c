@@ -129,7 +129,7 @@ waiters_note(const Session *session)
 {
 	static uint64 noted = 0;
 	Waiters		waiters = {0};
-	Waiter longest;
+	Waiter		longest;
 	Place	   *place;
 
 	waiters.npids = locks_waiters(session, waiters.pids, &longest);

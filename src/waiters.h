@@ -21,8 +21,8 @@ typedef struct Waiters
 	Oid			role;
 	Oid			database;
 	char		application_name[NAMEDATALEN];
-	char		query[STATEMENT_SIZE + 1];	/* in its database's encoding, may end
-											 * within a character */
+	char		query[STATEMENT_SIZE + 1];	/* in its database's encoding, may
+											 * end within a character */
 } Waiters;
 
 extern Size waiters_shmem_size(void);

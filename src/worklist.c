@@ -488,7 +488,7 @@ say(const Work *work, TimestampTz now)
 {
 	Seat	   *seat = work->seat;
 	const Incident *decided_on = work->decided_on >= 0 ?
-		incident_peek(work->decided_on) : work->stray;
+	incident_peek(work->decided_on) : work->stray;
 
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{

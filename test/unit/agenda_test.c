@@ -75,10 +75,9 @@ begin(void *memory, int shortest_limit)
 	for (int slot = 0; slot < SLOTS; slot++)
 	{
 		versions[slot] = 2;
-		session[slot] = (Look)
-		{
-			.due = DT_NOEND, .shortest_limit = shortest_limit
-		};
+		memset(&session[slot], 0, sizeof(Look));
+		session[slot].due = DT_NOEND;
+		session[slot].shortest_limit = shortest_limit;
 	}
 }
 
@@ -175,7 +174,13 @@ static void
 test_shortest(void *memory)
 {
 	TimestampTz now = START;
-	Walk		w = {.now = START, .until = START + SEC, .version = version_of, .visit = visit, .arg = &now};
+	Walk		w = {
+		.now = START,
+		.until = START + SEC,
+		.version = version_of,
+		.visit = visit,
+		.arg = &now,
+	};
 
 	begin(memory, 60000);
 	session[7].shortest_limit = 500;

@@ -14,8 +14,7 @@
 static int	tap_tests = 0;
 static int	tap_failures = 0;
 
-static inline void
-ok(bool condition, const char *what,...) pg_attribute_printf(2, 3);
+static inline void ok(bool condition, const char *what,...) pg_attribute_printf(2, 3);
 
 static inline void
 ok(bool condition, const char *what,...)

@@ -42,7 +42,10 @@ policy_with(int index, int limit)
 static Session
 session_in(SessionState state)
 {
-	Session		session = {.pid = 1, .state = state};
+	Session		session = {
+		.pid = 1,
+		.state = state,
+	};
 
 	session.since[SINCE_BACKEND] = START;
 	session.since[SINCE_TRANSACTION] = state == SESSION_IDLE ? 0 : START + 10 * SEC;
@@ -66,6 +69,7 @@ static const struct
 	SessionState state;
 	TimestampTz since;
 }			kinds[NUM_KINDS] =
+
 {
 	[KIND_IDLE_IN_TRANSACTION] = {"idle_in_transaction", SESSION_IDLE_IN_TRANSACTION, START + 20 * SEC},
 	[KIND_ABORTED_TRANSACTION] = {"aborted_transaction", SESSION_IDLE_IN_ABORTED_TRANSACTION, START + 20 * SEC},
@@ -272,7 +276,7 @@ test_shadows(void)
 	uint32		transaction = KIND_BIT(KIND_TRANSACTION);
 	uint32		blocker = KIND_BIT(KIND_IDLE_BLOCKER);
 	uint32		idleness = KIND_BIT(KIND_IDLE_IN_TRANSACTION) |
-		KIND_BIT(KIND_ABORTED_TRANSACTION);
+	KIND_BIT(KIND_ABORTED_TRANSACTION);
 
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
