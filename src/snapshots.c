@@ -47,7 +47,7 @@ add_owner(const Owner *owner)
 	}
 	else if (nowners == room)
 	{
-		owners = repalloc(owners, 2 * room * sizeof(Owner));
+		owners = repalloc(owners, mul_size(sizeof(Owner), 2 * (Size) room));
 		room *= 2;
 	}
 	owners[nowners++] = *owner;
