@@ -24,7 +24,7 @@ typedef enum IncidentAction
 	ACTION_TERMINATED
 } IncidentAction;
 
-#define INCIDENT_DETAIL_SIZE	128
+#define INCIDENT_DETAIL_SIZE	96
 
 typedef struct Incident
 {
