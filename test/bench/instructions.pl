@@ -70,7 +70,7 @@ sub per_transaction
 sub costs
 {
 	my ($name, $conf, $workloads, $n) = @_;
-	my $node = plain_node($name, QUIET . $conf);
+	my $node = plain_node("instructions_$name", QUIET . $conf);
 	my $directory = $node->basedir;
 	my %cost;
 

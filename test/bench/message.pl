@@ -30,7 +30,7 @@ sub part_message
 	my ($mode) = @_;
 	my @sizes = $mode eq 'quick' ? (1, 100, 1000) : (1, 100, 10_000, 100_000);
 	my $rounds = $mode eq 'quick' ? 3 : $mode eq 'full' ? 21 : 7;
-	my @node = (plain_node('plain'), watched_node('message', 70));
+	my @node = (plain_node('message_plain'), watched_node('message', 70));
 	my (%figures, @rows);
 
 	$_->safe_psql('postgres', 'CREATE TABLE IF NOT EXISTS pgbench_accounts (aid int, abalance int)')
