@@ -1,5 +1,6 @@
 # Shows that only client sessions are judged: under the strictest policy every
-# other process lives on, and a client session does not.
+# other process lives on, and a client session does not, unless it would be wrong
+# to end it.
 use strict;
 use warnings FATAL => 'all';
 
@@ -14,11 +15,15 @@ $node->append_conf('postgresql.conf', <<'EOC');
 shared_preload_libraries = 'leakwatch'
 max_worker_processes = 16
 log_line_prefix = '%m [%p] %e '
+synchronous_commit = local
 EOC
 $node->start;
 $node->safe_psql('postgres', <<'EOC');
 CREATE EXTENSION leakwatch;
 CREATE ROLE app LOGIN;
+CREATE ROLE vacuumer LOGIN;
+ALTER ROLE vacuumer SET leakwatch.session_warn = 0;
+ALTER ROLE vacuumer SET leakwatch.session_terminate = 0;
 CREATE DATABASE copy;
 CREATE TABLE stock (item int PRIMARY KEY);
 CREATE PUBLICATION everything FOR TABLE stock;
@@ -41,6 +46,48 @@ my $always = $version >= 160000 ? 'debug_parallel_query' : 'force_parallel_mode'
 my $leader = session($node, user => undef, set => { mode => 'off' });
 $leader->query("SET $always = on");
 $leader->begin('SELECT pg_sleep(600)');
+
+#
+# Sessions whose end would hit the wrong one, break a promise, or gain nothing
+#
+my $root = session($node, user => undef, set => { mode => 'off' });
+$root->query('SELECT pg_advisory_lock(1)');
+my %innocent = (
+	'one that waits for a lock' => session($node),
+	'one that commits' => session($node),
+	'one that has exported its snapshot' => session($node),
+	# of a session that vacuums, the session may be too old, but not the transaction
+	'one that vacuums' => session($node, user => 'vacuumer'));
+
+$node->safe_psql('postgres', <<'EOC');
+CREATE TABLE big AS SELECT i, repeat('x', 500) AS filler FROM generate_series(1, 30000) AS i;
+DELETE FROM big;
+ALTER TABLE big OWNER TO vacuumer;
+CREATE TABLE note (i int);
+GRANT INSERT ON note TO app;
+ALTER SYSTEM SET synchronous_standby_names = 'away';
+SELECT pg_reload_conf();
+EOC
+$innocent{'one that waits for a lock'}->begin('SELECT pg_advisory_lock(1)');
+$innocent{'one that has exported its snapshot'}->query($_)
+  foreach 'BEGIN ISOLATION LEVEL REPEATABLE READ', 'SELECT pg_export_snapshot()';
+$innocent{'one that vacuums'}->query('SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1');
+$innocent{'one that vacuums'}->begin('VACUUM big');
+
+# until the checkpointer has read the setting, a commit waits for nobody
+$innocent{'one that commits'}->query('SET synchronous_commit = on');
+wait_for('a commit waits',
+	sub {
+		my $session = $innocent{'one that commits'};
+
+		$session->begin('INSERT INTO note VALUES (1)');
+		wait_until($node,
+			"SELECT wait_event = 'SyncRep' OR state = 'idle' FROM pg_stat_activity WHERE pid = $session->{pid}");
+		return 1 if $node->safe_psql('postgres',
+			"SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = $session->{pid}") eq 't';
+		$session->wait;
+		return 0;
+	});
 
 # Names differ between the versions: what is looked for are patterns.  The
 # watcher is among them as a background worker that shows itself idle for ever.
@@ -68,7 +115,7 @@ note $before;
 
 # Whoever looks on is exempt.
 my $strictest = "leakwatch.mode = 'enforce'\n"
-  . join('', map { "leakwatch.${_}_warn = 10\nleakwatch.${_}_terminate = 10\n" } KINDS)
+  . join('', map { "leakwatch.${_}_warn = 10\nleakwatch.${_}_terminate = 10\n" } KINDS, 'idle_blocker')
   . <<'EOC';
 leakwatch.terminate_superusers = on
 leakwatch.terminate_active = on
@@ -114,6 +161,11 @@ foreach (1 .. 5)
 	scan($_) foreach ($node, $standby);
 }
 is($node->safe_psql('postgres', $list), $before, 'all others are still there');
+foreach my $what (sort keys %innocent)
+{
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid = $innocent{$what}{pid}"),
+		1, "$what is still there");
+}
 is( $node->safe_psql(
 		'postgres',
 		"SELECT count(*) FROM leakwatch.sessions WHERE pid IN"
@@ -136,7 +188,7 @@ $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM stock'),
 	1, 'replication goes on, logical and physical');
 
-$leader->die_now;
+$_->die_now foreach $leader, $root, values %innocent;
 $node->stop;
 $standby->stop;
 done_testing();
