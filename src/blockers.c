@@ -49,8 +49,15 @@ observe(int slot, const Moment *moment)
 	Observation observation;
 	bool		blocks;
 
-	if (session_read(slot, &session) != READ_DONE)
-		return false;
+	switch (session_read(slot, &session))
+	{
+		case READ_NONE:
+			return false;
+		case READ_BUSY:
+			return true;
+		case READ_DONE:
+			break;
+	}
 	if (!observe_read(&session, &observation) || !observe_apply(&session))
 		return true;
 
