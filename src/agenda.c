@@ -103,15 +103,6 @@ agenda_expect_followed(void)
 	}
 }
 
-/* This slot has an open incident, and is to be judged again by this time. */
-void
-agenda_follow(int slot, TimestampTz due)
-{
-	looks[slot].followed = true;
-	looks[slot].due = Min(looks[slot].due, due);
-	enter(slot);
-}
-
 bool
 agenda_is_followed(int slot)
 {

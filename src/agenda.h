@@ -43,7 +43,6 @@ extern void agenda_looked(int slot, const Look *look);
 
 extern void agenda_expect(int slot);
 extern void agenda_expect_followed(void);
-extern void agenda_follow(int slot, TimestampTz due);
 extern bool agenda_is_followed(int slot);
 extern TimestampTz agenda_due(int slot);
 

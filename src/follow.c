@@ -20,6 +20,7 @@
 #include "guc.h"
 #include "harm.h"
 #include "kind.h"
+#include "report.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 #include "utils/pidfile.h"
@@ -122,6 +123,9 @@ close_incident(Seat *seat, LeakKind kind, Outcome outcome, TimestampTz ended_at,
 	int64		duration;
 
 	control_last_scan(&last_scan, &duration);
+
+	/* what an error kept from being said has its last chance */
+	report_owed(index, NULL);
 
 	incident = incident_edit(index);
 	if (trail != NULL)
@@ -366,11 +370,13 @@ void
 follow_harm(void)
 {
 	static bool any_blocked = true;
+	bool		any = false;
 
 	if (!any_blocked && !harm_anybody_waits())
 		return;
 
-	any_blocked = false;
+	/* until all have been seen */
+	any_blocked = true;
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
 		Seat	   *seat = &seats[slot];
@@ -380,11 +386,12 @@ follow_harm(void)
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		blocked = locks_blocked(&seat->session);
-		any_blocked |= blocked > 0;
+		any |= blocked > 0;
 		for (int kind = 0; kind < NUM_KINDS; kind++)
 		{
 			if (seat->incident[kind] >= 0)
 				update_harm(seat->incident[kind], &seat->session, blocked);
 		}
 	}
+	any_blocked = any;
 }

@@ -82,10 +82,10 @@ horizon_of(const Session *session)
 }
 
 static void
-enter(Oid database, int pid, TransactionId horizon)
+enter(HTAB *picture, Oid database, int pid, TransactionId horizon)
 {
 	bool		found;
-	Holders    *entry = hash_search(holders, &database, HASH_ENTER, &found);
+	Holders    *entry = hash_search(picture, &database, HASH_ENTER, &found);
 
 	if (!found)
 	{
@@ -115,6 +115,7 @@ horizon_survey(void)
 		.entrysize = sizeof(Holders),
 	};
 	PROC_HDR   *procs = ProcGlobal;
+	HTAB	   *picture;
 	TransactionId slot_xmin;
 	TransactionId slot_catalog_xmin;
 
@@ -124,7 +125,7 @@ horizon_survey(void)
 	holders = NULL;
 	MemoryContextReset(survey_context);
 	info.hcxt = survey_context;
-	holders = hash_create("leakwatch horizons", 16, &info,
+	picture = hash_create("leakwatch horizons", 16, &info,
 						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	ProcArrayGetReplicationSlotXmin(&slot_xmin, &slot_catalog_xmin);
@@ -147,8 +148,11 @@ horizon_survey(void)
 		if (proc->statusFlags & PROC_AFFECTS_ALL_HORIZONS)
 			everywhere = older(everywhere, horizon);
 		else if (!(proc->statusFlags & (PROC_IN_VACUUM | PROC_IN_LOGICAL_DECODING)))
-			enter(proc->databaseId, proc->pid, horizon);
+			enter(picture, proc->databaseId, proc->pid, horizon);
 	}
+
+	/* half a picture would tell lies */
+	holders = picture;
 }
 
 /*

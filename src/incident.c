@@ -530,6 +530,17 @@ incident_excess(const Incident *incident, TimestampTz now)
 }
 
 /*
+ * Something is to be said of an incident that is being edited; it says more
+ * than what has not been said yet.
+ */
+void
+incident_owe(Incident *edit, Message message, const Excess *excess)
+{
+	edit->owed = message;
+	edit->owed_excess = *excess;
+}
+
+/*
  * The highest number of transactions so far for which it holds back VACUUM,
  * -1 if it never did.  A horizon stands still and the next transaction does
  * not, so nobody has to keep this up to date.

@@ -24,6 +24,16 @@ typedef enum IncidentAction
 	ACTION_TERMINATED
 } IncidentAction;
 
+/* What is said of an incident; the later ones say more. */
+typedef enum Message
+{
+	MESSAGE_NONE,
+	MESSAGE_OPENED,
+	MESSAGE_REMINDER,
+	MESSAGE_WOULD_TERMINATE,
+	MESSAGE_TERMINATED
+} Message;
+
 #define INCIDENT_DETAIL_SIZE	96
 
 typedef struct Incident
@@ -57,6 +67,8 @@ typedef struct Incident
 	TimestampTz warned_at;		/* when last */
 	int			reminders;		/* warnings repeated so far */
 	uint32		held;			/* which rules have held termination back */
+	Message		owed;			/* still to be said */
+	Excess		owed_excess;	/* over the limit that it is about */
 	Outcome		outcome;
 	char		outcome_detail[INCIDENT_DETAIL_SIZE];
 } Incident;
@@ -98,6 +110,7 @@ extern int	incident_refused_count(void);
 extern Reading incident_copy(int index, Incident *incident, uint64 *version);
 extern bool incident_copy_trail(int index, const Incident *incident, Trail *trail);
 extern int64 incident_duration(const Incident *incident, TimestampTz now);
+extern void incident_owe(Incident *edit, Message message, const Excess *excess);
 extern Excess incident_excess(const Incident *incident, TimestampTz now);
 extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);
 extern const char *incident_action_name(IncidentAction action);

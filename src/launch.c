@@ -79,25 +79,33 @@ start(int64 monotonic)
 	MemoryContextSwitchTo(oldcontext);
 }
 
+/* Has the recorder done its work, the last that it had? */
+static bool
+is_well(void)
+{
+	ActorStatus status;
+
+	/* it says so if something kept it from that */
+	return !control_status(RECORDER, &status) || status.condition[0] == '\0';
+}
+
 /* Does the recorder that we have started still run?  If not, forget it. */
 static bool
 is_running(int64 monotonic)
 {
 	pid_t		pid;
-	ActorStatus status;
 
 	if (recorder == NULL)
 		return false;
+	if (retry_wait > RETRY_MIN && is_well())
+		retry_wait = RETRY_MIN;
 	if (GetBackgroundWorkerPid(recorder, &pid) != BGWH_STOPPED)
 		return true;
 	pfree(recorder);
 	recorder = NULL;
 
-	/* it says so if something kept it from its work */
-	if (control_status(RECORDER, &status) && status.condition[0] != '\0')
+	if (!is_well())
 		back_off(monotonic);
-	else
-		retry_wait = RETRY_MIN;
 	return false;
 }
 

@@ -72,6 +72,9 @@ names_look_up(const Session *session, int64 monotonic, SessionNames *names)
 	}
 	PG_CATCH();
 	{
+		/* that was meant for the scan; it will be back */
+		if (geterrcode() == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
 		give_up(context, monotonic);
 		session_oid_names(session, names);
 	}

@@ -3,6 +3,10 @@
  * report.c
  *	  The watcher's messages about incidents.
  *
+ * An incident owes a message from when there is something to say until it has
+ * been said, so that an error in between neither loses nor doubles it: whoever
+ * writes a message lets nothing interrupt it until it counts as written.
+ *
  * Owns the tally of the messages, private to the watcher: in each window of
  * time log_burst of them are written, and the rest is summed up in one when
  * the window is over.
@@ -287,13 +291,32 @@ report_incident(Message message, const Incident *incident, const Trail *trail,
 		tally(message, incident);
 		return;
 	}
-	said++;
 	activity_read(&incident->session, &activity);
 	ereport(guc_log_level,
 			(errcode(kind_info(excess->kind)->sqlerrcode),
 			 errmsg_internal("%s", message_text(message, incident, excess)),
 			 errdetail_internal("%s", message_detail(incident, trail, &activity, excess->at)),
 			 errhint("%s", message_hint(message, excess->kind, &activity))));
+	said++;
+}
+
+/*
+ * Say what an incident owes, if it does: with this trail, or by default the one
+ * that was kept with it.
+ */
+void
+report_owed(int index, const Trail *trail)
+{
+	const Incident *incident = incident_peek(index);
+
+	if (incident->owed == MESSAGE_NONE)
+		return;
+	HOLD_INTERRUPTS();
+	report_incident(incident->owed, incident, trail != NULL ? trail : incident_trail(index),
+					&incident->owed_excess);
+	incident_edit(index)->owed = MESSAGE_NONE;
+	incident_edited(index, false);
+	RESUME_INTERRUPTS();
 }
 
 static int
@@ -347,18 +370,18 @@ summarise(void)
 	pfree(sorted);
 }
 
-/*
- * Sum up now what has not been said yet.
- */
+/* Sum up now what has not been said yet. */
 void
 report_flush(void)
 {
+	HOLD_INTERRUPTS();
 	if (unsaid > 0)
 		summarise();
 	if (unsaid_by_application != NULL)
 		hash_destroy(unsaid_by_application);
 	unsaid_by_application = NULL;
 	said = unsaid = unsaid_terminated = 0;
+	RESUME_INTERRUPTS();
 }
 
 /*

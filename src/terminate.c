@@ -121,7 +121,7 @@ terminate_brake_held(void)
 {
 	if (brake->warned)
 		return;
-	brake->warned = true;
+	HOLD_INTERRUPTS();
 	ereport(guc_log_level,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("leakwatch terminates no more sessions in this minute"),
@@ -129,6 +129,8 @@ terminate_brake_held(void)
 							  "%d sessions have been terminated in it, and more are over their limits.",
 							  brake->count, brake->count),
 			 errhint("If the limits are as intended, raise leakwatch.max_terminations_per_minute.")));
+	brake->warned = true;
+	RESUME_INTERRUPTS();
 }
 
 /*

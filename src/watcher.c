@@ -211,9 +211,9 @@ walk_agenda(Moment *moment, int *cadence)
 	TimestampTz next;
 	int			shortest;
 
-	settings_changed = false;
 	slot_take_announced(agenda_expect);
 	next = agenda_walk(&walk);
+	settings_changed = false;
 
 	shortest = shorter(walk.shortest_limit, verdict_shortest_limit(&guc_policy));
 	*cadence = guc_scan_interval;
@@ -336,6 +336,8 @@ nap(long ms, uint32 wait_event)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event);
 	ResetLatch(MyLatch);
+	/* there is no statement to be cancelled */
+	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 
 	/* exit code 1 makes the postmaster start a new one; 0 would be for ever */
@@ -347,8 +349,8 @@ nap(long ms, uint32 wait_event)
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
 		settings_changed = true;
+		ProcessConfigFile(PGC_SIGHUP);
 	}
 	ProcessCatchupInterrupt();
 }

@@ -9,8 +9,8 @@
  * the messages are written, because the log may be slow.
  *
  * Owns the worklist, in the memory of the scan.  A session on it counts as not
- * looked at until it has been acted on, so that an error in between loses
- * nothing: the next scan finds it again.
+ * looked at until all has been done and said, so that an error in between
+ * loses nothing: the next scan finds it again, with what its incidents owe.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,10 +49,10 @@ typedef struct Work
 	SessionNames names;
 	Trail	   *trail;			/* NULL: that of the incident */
 	Incident   *stray;			/* stands in for one there was no room for */
-	uint32		opened;			/* kinds to be reported */
-	Message		decided;
+	bool		acted;			/* the session was still as it was judged */
+	bool		opened;			/* an incident, which has the trail */
+	bool		told;			/* the session may tell its client */
 	int			decided_on;		/* index of the incident, or -1 */
-	Excess		excess;			/* of the terminate limit, if decided */
 } Work;
 
 static List *worklist = NIL;
@@ -113,6 +113,19 @@ needs_decision(const Seat *seat, const Judgement *judgement)
 		incident_peek(index)->action < ACTION_WOULD_TERMINATE;
 }
 
+/* Is there something that an error kept from being said? */
+static bool
+owes_message(const Seat *seat)
+{
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		if (seat->incident[kind] >= 0 &&
+			incident_peek(seat->incident[kind])->owed != MESSAGE_NONE)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Which kinds have an open incident; of those, in *reminds which are to be
  * warned about again.  What is to be reminded of later brings the look forward.
@@ -166,7 +179,7 @@ worklist_add(Seat *seat, const Judgement *judgement, Look *look, const Moment *m
 		(seat->session.state == SESSION_ACTIVE && present != 0))
 		look->version = AGENDA_NO_VERSION;
 
-	if (opens == 0 && reminds == 0 && !decide)
+	if (opens == 0 && reminds == 0 && !decide && !owes_message(seat))
 		return;
 
 	work = palloc0(sizeof(Work));
@@ -176,7 +189,6 @@ worklist_add(Seat *seat, const Judgement *judgement, Look *look, const Moment *m
 	work->look = *look;
 	work->opens = opens;
 	work->reminds = reminds;
-	work->decided = MESSAGE_NONE;
 	work->decided_on = -1;
 	worklist = lappend(worklist, work);
 	look->version = AGENDA_NO_VERSION;
@@ -215,42 +227,61 @@ new_incident(const Work *work, LeakKind kind, TimestampTz now)
 	return incident;
 }
 
+/*
+ * Say of a stray what there is to say.  It has no place to owe that in, so this
+ * does not wait for the others, and only then it counts as reported.
+ */
+static void
+say_stray(const Work *work)
+{
+	const Incident *stray = work->stray;
+	Seat	   *seat = work->seat;
+
+	if (stray == NULL || stray->owed == MESSAGE_NONE)
+		return;
+	HOLD_INTERRUPTS();
+	report_incident(stray->owed, stray, work->trail, &stray->owed_excess);
+	if (!(seat->roomless & KIND_BIT(stray->kind)))
+	{
+		seat->roomless |= KIND_BIT(stray->kind);
+		control_count(COUNT_REPORTED, 1);
+		control_count(COUNT_DROPPED, 1);
+	}
+	RESUME_INTERRUPTS();
+}
+
 /* Open an incident of this kind, or keep it as a stray if there is no room. */
 static void
 open_incident(Work *work, LeakKind kind, TimestampTz now)
 {
 	Seat	   *seat = work->seat;
 	Incident   *incident = new_incident(work, kind, now);
+	Excess		excess = incident_excess(incident, now);
 	bool		reported = (seat->roomless & KIND_BIT(kind)) != 0;
-	int			index = incident_open(incident, work->trail);
-
-	seat->incident[kind] = index;
-	if (index < 0)
-		seat->roomless |= KIND_BIT(kind);
-	else
-		seat->roomless &= ~KIND_BIT(kind);
+	int			index;
 
 	if (!reported)
 	{
-		/* the session may tell its client, of what is said most precisely */
-		if (work->opened == 0)
-		{
-			Excess		excess = incident_excess(incident, now);
-
+		incident_owe(incident, MESSAGE_OPENED, &excess);
+		/* of what is said most precisely */
+		if (!work->told)
 			slot_set_report(seat->session.slot, seat->session.since[SINCE_BACKEND], &excess);
-		}
-		work->opened |= KIND_BIT(kind);
-		control_count(COUNT_REPORTED, 1);
-		if (index < 0)
-			control_count(COUNT_DROPPED, 1);
+		work->told = true;
 	}
 
+	index = incident_open(incident, work->trail);
+	seat->incident[kind] = index;
 	if (index < 0)
 	{
+		say_stray(work);
 		work->stray = incident;
 		work->look.version = AGENDA_NO_VERSION;
 		return;
 	}
+	seat->roomless &= ~KIND_BIT(kind);
+	if (!reported)
+		control_count(COUNT_REPORTED, 1);
+	work->opened = true;
 	work->look.due = Min(work->look.due, remind_at(incident));
 	pfree(incident);
 }
@@ -291,20 +322,24 @@ note_held(int index, uint32 held)
 	}
 }
 
-/* Note in an incident that it led to this. */
+/* Note in an incident that it led to this, and that it is to be said. */
 static void
-note_decision(int index, IncidentAction action, const Excess *excess)
+note_decision(const Work *work, IncidentAction action, Message message, const Excess *excess)
 {
 	Incident   *incident;
 
-	if (index < 0)
+	if (work->decided_on < 0)
+	{
+		incident_owe(work->stray, message, excess);
 		return;
-	incident = incident_edit(index);
+	}
+	incident = incident_edit(work->decided_on);
 	incident->action = action;
 	incident->terminate_limit = excess->limit;
 	if (action == ACTION_TERMINATED)
 		words_limit(excess, incident->outcome_detail, INCIDENT_DETAIL_SIZE);
-	incident_edited(index, true);
+	incident_owe(incident, message, excess);
+	incident_edited(work->decided_on, true);
 }
 
 /* What the rules say about this session now. */
@@ -331,39 +366,37 @@ decide(const Work *work, const Moment *moment)
 
 /* Announce that a session would be terminated, once. */
 static void
-announce(Work *work)
+announce(const Work *work, const Excess *excess)
 {
 	int			index = work->decided_on;
 
 	/* without a record there is no telling whether it has been said */
 	if (index < 0 || incident_peek(index)->action >= ACTION_WOULD_TERMINATE)
 		return;
-	note_decision(index, ACTION_WOULD_TERMINATE, &work->excess);
-	work->decided = MESSAGE_WOULD_TERMINATE;
+	note_decision(work, ACTION_WOULD_TERMINATE, MESSAGE_WOULD_TERMINATE, excess);
 	control_count(COUNT_ANNOUNCED, 1);
 }
 
 static void
-terminate(Work *work, const Moment *moment)
+terminate(const Work *work, const Excess *excess, const Moment *moment)
 {
 	Seat	   *seat = work->seat;
 
-	switch (terminate_session(&seat->session, &work->excess, moment->monotonic))
+	switch (terminate_session(&seat->session, excess, moment->monotonic))
 	{
 		case TERMINATE_SIGNALLED:
 			seat->signalled = true;
-			note_decision(work->decided_on, ACTION_TERMINATED, &work->excess);
-			work->decided = MESSAGE_TERMINATED;
+			note_decision(work, ACTION_TERMINATED, MESSAGE_TERMINATED, excess);
 			control_count(COUNT_TERMINATED, 1);
 			break;
 		case TERMINATE_SPARED:
 			control_count(COUNT_TERMINATE_SPARED, 1);
 			break;
 		case TERMINATE_FAILED:
+			control_count(COUNT_TERMINATE_FAILED, 1);
 			ereport(LOG,
 					(errcode(ERRCODE_SYSTEM_ERROR),
 					 errmsg("could not send signal to process %d: %m", seat->session.pid)));
-			control_count(COUNT_TERMINATE_FAILED, 1);
 			break;
 	}
 }
@@ -375,12 +408,13 @@ decide_termination(Work *work, const Moment *moment)
 	Seat	   *seat = work->seat;
 	LeakKind	kind = verdict_first_kind(work->verdict.terminate);
 	Decision	decision;
+	Excess		excess;
 
 	work->decided_on = decision_incident(seat, kind);
 	/* one that there is no room for is told of all the same */
 	if (work->decided_on < 0 && work->stray == NULL)
 		work->stray = new_incident(work, kind, moment->now);
-	work->excess = verdict_terminate_excess(&seat->session, &work->policy, kind, moment->now);
+	excess = verdict_terminate_excess(&seat->session, &work->policy, kind, moment->now);
 
 	decision = decide(work, moment);
 	note_held(work->decided_on, decision.held);
@@ -392,10 +426,10 @@ decide_termination(Work *work, const Moment *moment)
 		case ENFORCE_HOLD:
 			break;
 		case ENFORCE_ANNOUNCE:
-			announce(work);
+			announce(work, &excess);
 			break;
 		case ENFORCE_TERMINATE:
-			terminate(work, moment);
+			terminate(work, &excess, moment);
 			break;
 	}
 }
@@ -411,6 +445,29 @@ read_trail(const Session *session)
 	if (!guc_capture_query || !trail_read(session, session->since[SINCE_TRANSACTION], trail))
 		memset(trail, 0, trail_size());
 	return trail;
+}
+
+/* An incident is to be warned about again, unless more is to be said of it. */
+static void
+remind(Work *work, LeakKind kind, TimestampTz now)
+{
+	int			index = work->seat->incident[kind];
+	Incident   *edit;
+	Harm		harm;
+	Excess		excess;
+
+	if (index < 0 || incident_peek(index)->owed != MESSAGE_NONE)
+		return;
+	harm_measure(&work->seat->session, &harm);
+	edit = incident_edit(index);
+	harm_note(edit, &harm);
+	edit->reminders++;
+	edit->warned_at = now;
+	edit->last_seen_at = now;
+	excess = incident_excess(edit, now);
+	incident_owe(edit, MESSAGE_REMINDER, &excess);
+	incident_edited(index, true);
+	work->look.due = Min(work->look.due, remind_at(incident_peek(index)));
 }
 
 static void
@@ -429,7 +486,6 @@ act(Work *work, const Moment *moment)
 	{
 		if (!follow_has_incidents(seat))
 			slot_unwatch(session->slot);
-		work->reminds = 0;
 		return;
 	}
 
@@ -443,78 +499,38 @@ act(Work *work, const Moment *moment)
 	}
 	if (work->verdict.terminate != 0 && !seat->signalled)
 		decide_termination(work, moment);
+	for (int kind = 0; kind < NUM_KINDS; kind++)
+	{
+		if (work->reminds & KIND_BIT(kind))
+			remind(work, kind, moment->now);
+	}
+	say_stray(work);
+	work->acted = true;
 
 	/* in a storm this would be half of what there is to remember */
-	if (work->opened != 0 && work->stray == NULL)
+	if (work->opened)
 	{
 		pfree(work->trail);
 		work->trail = NULL;
 	}
-
-	work->look.followed = follow_has_incidents(seat);
-	agenda_looked(session->slot, &work->look);
 }
 
-/* ---------- saying ---------- */
-
+/* Say what is owed, after which nothing is left to do. */
 static void
-remind(Seat *seat, LeakKind kind, TimestampTz now)
+finish(Work *work)
 {
-	int			index = seat->incident[kind];
-	Incident   *edit;
-	Harm		harm;
-	Excess		excess;
-
-	harm_measure(&seat->session, &harm);
-	edit = incident_edit(index);
-	harm_note(edit, &harm);
-	edit->reminders++;
-	edit->warned_at = now;
-	edit->last_seen_at = now;
-	incident_edited(index, true);
-	agenda_follow(seat->session.slot, remind_at(edit));
-	excess = incident_excess(edit, now);
-	report_incident(MESSAGE_REMINDER, edit, incident_trail(index), &excess);
-}
-
-static const Trail *
-trail_of(const Work *work, int index)
-{
-	return work->trail != NULL ? work->trail : incident_trail(index);
-}
-
-static void
-say(const Work *work, TimestampTz now)
-{
-	Seat	   *seat = work->seat;
-	const Incident *decided_on = work->decided_on >= 0 ?
-	incident_peek(work->decided_on) : work->stray;
+	const Seat *seat = work->seat;
 
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
-		int			index = seat->incident[kind];
-		const Incident *incident = NULL;
-
-		if (index >= 0)
-			incident = incident_peek(index);
-		else if (work->stray != NULL && work->stray->kind == kind)
-			incident = work->stray;
-
-		/* one message tells of both */
-		if (incident == NULL || (work->decided != MESSAGE_NONE && incident == decided_on))
-			continue;
-		if (work->opened & KIND_BIT(kind))
-		{
-			Excess		excess = incident_excess(incident, now);
-
-			report_incident(MESSAGE_OPENED, incident, trail_of(work, index), &excess);
-		}
-		else if ((work->reminds & KIND_BIT(kind)) && index >= 0)
-			remind(seat, kind, now);
+		if (seat->incident[kind] >= 0)
+			report_owed(seat->incident[kind], work->trail);
 	}
-	if (work->decided != MESSAGE_NONE && decided_on != NULL)
-		report_incident(work->decided, decided_on, trail_of(work, work->decided_on),
-						&work->excess);
+	if (work->acted)
+	{
+		work->look.followed = follow_has_incidents(seat);
+		agenda_looked(seat->session.slot, &work->look);
+	}
 }
 
 /*
@@ -538,11 +554,11 @@ worklist_carry_out(const Moment *moment)
 
 	foreach(lc, worklist)
 	{
-		const Work *work = lfirst(lc);
+		Work	   *work = lfirst(lc);
 		TimestampTz due;
 
 		CHECK_FOR_INTERRUPTS();
-		say(work, moment->now);
+		finish(work);
 		due = agenda_due(work->seat->session.slot);
 		if (due > moment->now)
 			next = Min(next, due);

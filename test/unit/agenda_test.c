@@ -145,6 +145,8 @@ test_expected(void *memory)
 static void
 test_followed(void *memory)
 {
+	Look		looked = {.at = START + 6 * SEC, .due = START + 8 * SEC, .followed = true};
+
 	begin(memory, 60000);
 	session[1].followed = true;
 	walk(START, 1, false);
@@ -164,7 +166,8 @@ test_followed(void *memory)
 	walk(START + 6 * SEC, 1, false);
 	ok(total() == 0, "and not if it has not changed");
 
-	agenda_follow(6, START + 8 * SEC);
+	looked.version = versions[6];
+	agenda_looked(6, &looked);
 	ok(agenda_is_followed(6) && agenda_due(6) == START + 8 * SEC, "one can begin to be followed");
 	walk(START + 8 * SEC, 1, false);
 	ok(visits[6] == 1, "and is looked at when something of it is due");
