@@ -18,6 +18,8 @@
 
 #include "compat.h"
 
+#include <time.h>
+
 #include "changes.h"
 #include "clock.h"
 #include "control.h"
@@ -184,6 +186,22 @@ clock_monotonic(void)
 
 	INSTR_TIME_SET_CURRENT(ticks);
 	return (int64) INSTR_TIME_GET_MICROSEC(ticks);
+}
+
+/*
+ * CPU time that this process has used: what something has cost, however busy
+ * the machine was.  Takes a system call.
+ */
+int64
+clock_cpu(void)
+{
+#ifdef CLOCK_PROCESS_CPUTIME_ID
+	struct timespec used;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0)
+		return (int64) used.tv_sec * USECS_PER_SEC + used.tv_nsec / 1000;
+#endif
+	return clock_monotonic();
 }
 
 /*

@@ -22,6 +22,7 @@ extern Size clock_shmem_size(void);
 extern void clock_shmem_init(void);
 
 extern int64 clock_monotonic(void);
+extern int64 clock_cpu(void);
 extern bool clock_read(Moment *moment);
 extern void clock_report_jump(const Moment *moment);
 extern bool clock_apply(Session *session);

@@ -7,8 +7,10 @@
  * hold the pictures.  Harm is surveyed when there is something to decide or to
  * say, and otherwise at most once in a second; less often on a large server,
  * so as not to look at more processes than SURVEY_PACE in a second.  As long as
- * nobody waits, a look at one word of each process is all of it.  While more wait for locks than are asked for in a moment, it
- * is done for at most one part in SURVEY_REST of the time.
+ * nobody waits, a look at one word of each process is all of it.  If a survey,
+ * with all that was asked of its picture, has cost more than LITTLE_COST, the
+ * next waits until no more than one part in SURVEY_REST of the time goes into
+ * them.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,11 +26,11 @@
 #define SURVEY_INTERVAL	USECS_PER_SEC
 #define SURVEY_PACE		500
 #define SURVEY_REST		20
-#define FEW_WAITERS		50
+#define LITTLE_COST		1000	/* us of CPU time */
 
 static int64 surveyed_at = 0;	/* monotonic us */
 static int64 horizons_at = 0;	/* likewise; with the survey or before */
-static int64 survey_cost = 0;	/* us; 0: too little to count */
+static int64 horizon_cost = 0;	/* of the last survey; us of CPU time */
 static int	waiting = 0;		/* for a lock, as of then */
 
 /* For how long an earlier survey is good, in us. */
@@ -52,11 +54,24 @@ good_for(SurveyFor purpose)
 static void
 survey_horizons(const Moment *moment, SurveyFor purpose)
 {
+	int64		began;
+
 	if (horizons_at == moment->monotonic ||
 		(purpose != SURVEY_TO_DECIDE && (waiting == 0 || incident_open_count() == 0)))
 		return;
+	began = clock_cpu();
 	horizon_survey();
+	horizon_cost = clock_cpu() - began;
 	horizons_at = moment->monotonic;
+}
+
+/* For how long after the last survey to rest from it, in us. */
+static int64
+rest(void)
+{
+	int64		cost = locks_cost() + horizon_cost;
+
+	return cost > LITTLE_COST ? cost * SURVEY_REST : 0;
 }
 
 /*
@@ -66,21 +81,21 @@ survey_horizons(const Moment *moment, SurveyFor purpose)
 bool
 harm_survey(const Moment *moment, SurveyFor purpose)
 {
-	int64		began;
+	int64		age = moment->monotonic - surveyed_at;
 
 	if (harm_is_surveyed(moment))
 	{
 		survey_horizons(moment, purpose);
 		return true;
 	}
-	if (moment->monotonic - surveyed_at < Max(good_for(purpose), survey_cost * SURVEY_REST))
+	if (age < good_for(purpose) || age < rest())
 		return false;
 
-	/* time alone would blame a survey of nothing for a busy machine */
-	began = clock_monotonic();
+	/* until all of the picture is there */
+	surveyed_at = 0;
 	waiting = locks_survey();
+	horizon_cost = 0;
 	survey_horizons(moment, purpose);
-	survey_cost = waiting > FEW_WAITERS ? clock_monotonic() - began : 0;
 	surveyed_at = moment->monotonic;
 	return true;
 }

@@ -8,7 +8,8 @@
  * for a lock; only of those is the lock manager asked, because each question
  * takes one of its partition locks.  What the blockers hold is looked up for
  * all of them at once, when it is first asked for, because that takes all of
- * those locks.
+ * those locks.  What the picture and the answers from it have cost is kept, for
+ * whoever sets the pace.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +19,7 @@
 
 #include "access/transam.h"
 #include "catalog/pg_type.h"
+#include "clock.h"
 #include "locks.h"
 #include "nodes/bitmapset.h"
 #include "session.h"
@@ -33,6 +35,8 @@ typedef struct Blocker
 {
 	int			pid;			/* hash key */
 	Bitmapset  *blocked;		/* who waits for it directly; index of waiters */
+	Bitmapset  *all;			/* who waits for it directly or through others */
+	bool		all_known;		/* as soon as somebody has asked */
 	HeldLock	strongest;
 	bool		advisory;		/* it holds advisory locks */
 } Blocker;
@@ -42,6 +46,7 @@ static Waiter *waiters = NULL;	/* in survey_context */
 static int	nwaiters = 0;
 static HTAB *blockers = NULL;	/* of Blocker, in survey_context */
 static bool locks_known = false;	/* of the blockers */
+static int64 cost = 0;			/* CPU time of this picture, in us */
 
 /* Enter whom a waiter waits for. */
 static void
@@ -60,6 +65,7 @@ ask_blockers(int waiter)
 		if (!found)
 		{
 			blocker->blocked = NULL;
+			blocker->all_known = false;
 			blocker->strongest.mode = NoLock;
 			blocker->advisory = false;
 		}
@@ -100,6 +106,7 @@ locks_survey(void)
 	nwaiters = 0;
 	blockers = NULL;
 	locks_known = false;
+	cost = 0;
 	MemoryContextReset(survey_context);
 	oldcontext = MemoryContextSwitchTo(survey_context);
 
@@ -128,11 +135,16 @@ locks_survey(void)
 	}
 
 	if (nwaiters > 0)
-		blockers = new_blockers();
-	for (int i = 0; i < nwaiters; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		ask_blockers(i);
+		int64		began = clock_cpu();
+
+		blockers = new_blockers();
+		for (int i = 0; i < nwaiters; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			ask_blockers(i);
+		}
+		cost += clock_cpu() - began;
 	}
 	MemoryContextSwitchTo(oldcontext);
 	return nwaiters;
@@ -158,21 +170,17 @@ locks_blocks(int pid)
 }
 
 /*
- * Who waits for pid, directly or through others.  Ends on a deadlock's
+ * Who waits for a blocker, directly or through others.  Ends on a deadlock's
  * circle too, since nobody is taken up twice.
  */
 static Bitmapset *
-find_blocked(int pid)
+find_blocked(const Blocker *blocker)
 {
-	Blocker    *blocker = hash_search(blockers, &pid, HASH_FIND, NULL);
-	Bitmapset  *blocked;
+	int			pid = blocker->pid;
+	Bitmapset  *blocked = bms_copy(blocker->blocked);
 	Bitmapset  *todo;
 	int			waiter;
 
-	if (blocker == NULL)
-		return NULL;
-
-	blocked = bms_copy(blocker->blocked);
 	todo = bms_copy(blocked);
 	while ((waiter = bms_next_member(todo, -1)) >= 0)
 	{
@@ -196,19 +204,41 @@ find_blocked(int pid)
 	return blocked;
 }
 
+/* The same for a session, by the last survey; looked for once. */
+static const Bitmapset *
+blocked_by(const Session *session)
+{
+	Blocker    *blocker = NULL;
+
+	if (blockers != NULL)
+		blocker = hash_search(blockers, &session->pid, HASH_FIND, NULL);
+	if (blocker == NULL)
+		return NULL;
+	if (!blocker->all_known)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(survey_context);
+		int64		began = clock_cpu();
+
+		blocker->all = find_blocked(blocker);
+		blocker->all_known = true;
+		cost += clock_cpu() - began;
+		MemoryContextSwitchTo(oldcontext);
+	}
+	return blocker->all;
+}
+
 /* How many wait for a session, directly or through others, by the last survey. */
 int
 locks_blocked(const Session *session)
 {
-	MemoryContext oldcontext;
-	int			count;
+	return bms_num_members(blocked_by(session));
+}
 
-	if (blockers == NULL)
-		return 0;
-	oldcontext = MemoryContextSwitchTo(survey_context);
-	count = bms_num_members(find_blocked(session->pid));
-	MemoryContextSwitchTo(oldcontext);
-	return count;
+/* What the picture has cost so far, in us of CPU time. */
+int64
+locks_cost(void)
+{
+	return cost;
 }
 
 /*
@@ -240,16 +270,9 @@ insert_waiter(const Waiter **first, int count, const Waiter *waiter)
 int
 locks_waiters(const Session *session, int pids[WAITERS_NAMED], Waiter *longest)
 {
-	MemoryContext oldcontext;
 	const Waiter *first[WAITERS_NAMED];
-	Bitmapset  *blocked;
+	const Bitmapset *blocked = blocked_by(session);
 	int			count = 0;
-
-	if (blockers == NULL)
-		return 0;
-	oldcontext = MemoryContextSwitchTo(survey_context);
-	blocked = find_blocked(session->pid);
-	MemoryContextSwitchTo(oldcontext);
 
 	for (int waiter = -1; (waiter = bms_next_member(blocked, waiter)) >= 0;)
 		count = insert_waiter(first, count, &waiters[waiter]);
@@ -328,8 +351,10 @@ find_blocker(const Session *session)
 	if (!locks_known)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(survey_context);
+		int64		began = clock_cpu();
 
 		find_locks();
+		cost += clock_cpu() - began;
 		MemoryContextSwitchTo(oldcontext);
 	}
 	return hash_search(blockers, &session->pid, HASH_FIND, NULL);

@@ -344,16 +344,13 @@ note_decision(const Work *work, IncidentAction action, Message message, const Ex
 
 /* What the rules say about this session now. */
 static Decision
-decide(const Work *work, const Moment *moment)
+decide(const Work *work, bool is_blocker, const Moment *moment)
 {
 	const Session *session = &work->seat->session;
-	bool		is_blocker = work->excess.kind == KIND_IDLE_BLOCKER;
 	int			blocked = -1;
 	EnforceFacts facts;
 
-	/* an old picture decides nothing */
-	if ((is_blocker || guc_terminate_when == TERMINATE_BLOCKING) &&
-		harm_survey(moment, SURVEY_TO_DECIDE))
+	if (is_blocker || guc_terminate_when == TERMINATE_BLOCKING)
 		blocked = locks_blocked(session);
 	/* the survey is of before anybody was ended in this scan */
 	if (locks_waits(session))
@@ -407,8 +404,14 @@ decide_termination(Work *work, const Moment *moment)
 {
 	Seat	   *seat = work->seat;
 	LeakKind	kind = verdict_first_kind(work->verdict.terminate);
+	bool		is_blocker = kind == KIND_IDLE_BLOCKER;
 	Decision	decision;
 	Excess		excess;
+
+	/* an old picture decides nothing: next time */
+	if ((is_blocker || guc_terminate_when == TERMINATE_BLOCKING) &&
+		!harm_survey(moment, SURVEY_TO_DECIDE))
+		return;
 
 	work->decided_on = decision_incident(seat, kind);
 	/* one that there is no room for is told of all the same */
@@ -416,7 +419,7 @@ decide_termination(Work *work, const Moment *moment)
 		work->stray = new_incident(work, kind, moment->now);
 	excess = verdict_terminate_excess(&seat->session, &work->policy, kind, moment->now);
 
-	decision = decide(work, moment);
+	decision = decide(work, is_blocker, moment);
 	note_held(work->decided_on, decision.held);
 	if (decision.held & RULE_BIT(RULE_BRAKE))
 		terminate_brake_held();
