@@ -181,25 +181,37 @@ copy_tree()
 # Compiler options beyond those of the Makefile, for private_server.
 copt=-Werror
 
-# private_server [PACKAGE...]: install what is missing, these packages
-# included, copy the server, build, and install into the copy
-private_server()
-{
-	local libdir sharedir
+# Where the server is copied from: a prefix that PostgreSQL has been installed
+# into, or nothing for Debian's.
+server_prefix=
 
-	make_work_directory
-	find_postgresql
-	install_packages make gcc libc6-dev "postgresql-$version" "postgresql-server-dev-$version" "$@"
+# copy_server: into $work; sets bindir
+copy_server()
+{
+	local libdir=/usr/lib/postgresql/$version sharedir=/usr/share/postgresql/$version
 
 	progress "copying the PostgreSQL $version server to $work"
-	libdir=/usr/lib/postgresql/$version
-	sharedir=/usr/share/postgresql/$version
+	if [ -n "$server_prefix" ]; then
+		cp -a "$server_prefix" "$work/server"
+		bindir=$work/server/bin
+		return
+	fi
 	mkdir -p "$work$libdir" "$work$sharedir" "$work/usr/include"
 	cp -a "$libdir/bin" "$libdir/lib" "$work$libdir/"
 	cp -a "$sharedir/." "$work$sharedir/"
 	rm -rf "$work$libdir/lib/bitcode" "$work$libdir"/lib/leakwatch* "$work$sharedir"/extension/leakwatch*
 	ln -s /usr/include/postgresql "$work/usr/include/postgresql"
 	bindir=$work$libdir/bin
+}
+
+# private_server [PACKAGE...]: install what is missing, these packages
+# included, copy the server, build, and install into the copy
+private_server()
+{
+	make_work_directory
+	find_postgresql
+	install_packages make gcc libc6-dev "postgresql-$version" "postgresql-server-dev-$version" "$@"
+	copy_server
 
 	progress "building leakwatch"
 	copy_tree "$work/build"
