@@ -145,7 +145,7 @@ test_expected(void *memory)
 static void
 test_followed(void *memory)
 {
-	Look		looked = {.at = START + 6 * SEC, .due = START + 8 * SEC, .followed = true};
+	Look		looked = {.at = START + 6 * SEC,.due = START + 8 * SEC,.followed = true};
 
 	begin(memory, 60000);
 	session[1].followed = true;

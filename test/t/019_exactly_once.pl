@@ -40,7 +40,7 @@ my $node;
 		LD_PRELOAD => join(' ', library('scarce'), $ENV{LD_PRELOAD} // ()),
 		SCARCE => File::Spec->rel2abs($setting));
 
-	$node = new_node('errors', "leakwatch.scan_interval = 100ms\nleakwatch.log_repeat = 0\n"
+	$node = new_node('once', "leakwatch.scan_interval = 100ms\nleakwatch.log_repeat = 0\n"
 	  . "log_min_messages = error\nleakwatch.log_level = log");
 }
 $node->safe_psql('postgres', 'CREATE TABLE held (); GRANT ALL ON held TO app');
@@ -82,8 +82,8 @@ sub all_is_told_once
 	my ($what) = @_;
 	my ($row) = rows($node,
 		"SELECT count(*) AS incidents, count(DISTINCT (pid, since)) AS leaks FROM leakwatch.incidents WHERE kind = '$kind'");
-	my @messages = grep { $_->{message} =~ /has been idle in transaction/ } log_entries($node);
-	my %told = map { ("$_->{pid} $_->{detail}" => 1) } @messages;
+	# wherever in a line: who runs out of memory writes between the others' words
+	my @messages = slurp_file($node->logfile) =~ /session with PID \d+ has been idle in transaction/g;
 
 	is($row->{incidents}, $leaks, "$what: each has one row");
 	is(scalar(@messages), $leaks, "$what: and one message");
@@ -111,7 +111,7 @@ foreach my $what (FAIL, CANCEL)
 	}
 	arm(0, 0, 0);
 	settle($node);
-	cmp_ok($times, '>', 3, "$times allocations of the watcher " . ($what == FAIL ? 'failed' : 'were cancelled'));
+	cmp_ok($times, '>', 0, "$times allocations of the watcher " . ($what == FAIL ? 'failed' : 'were cancelled'));
 	all_is_told_once($what == FAIL ? 'out of memory' : 'cancelled');
 }
 
@@ -129,7 +129,7 @@ for (my $n = 1;; $n++)
 	$times++;
 }
 arm(0, 0, 0);
-cmp_ok($times, '>', 3, "$times allocations of the recorder failed");
+cmp_ok($times, '>', 0, "$times allocations of the recorder failed");
 all_is_told_once('a recorder out of memory');
 
 # Sessions that look.
