@@ -34,7 +34,7 @@ typedef enum Message
 	MESSAGE_TERMINATED
 } Message;
 
-#define INCIDENT_DETAIL_SIZE	96
+#define INCIDENT_DETAIL_SIZE	72
 
 typedef struct Incident
 {
