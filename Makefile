@@ -8,6 +8,7 @@ MODULE_big = leakwatch
 OBJS = \
 	src/activity.o \
 	src/agenda.o \
+	src/alarm.o \
 	src/assertion.o \
 	src/blockers.o \
 	src/clock.o \
@@ -17,6 +18,7 @@ OBJS = \
 	src/enforce.o \
 	src/facts.o \
 	src/follow.o \
+	src/forecast.o \
 	src/guc.o \
 	src/harm.o \
 	src/history.o \
