@@ -9,10 +9,14 @@ OBJS = \
 	src/activity.o \
 	src/agenda.o \
 	src/alarm.o \
+	src/alert.o \
 	src/assertion.o \
 	src/blockers.o \
+	src/capacity.o \
+	src/chronicle.o \
 	src/clock.o \
 	src/command.o \
+	src/connections.o \
 	src/control.o \
 	src/encoding.o \
 	src/enforce.o \
@@ -22,6 +26,7 @@ OBJS = \
 	src/guc.o \
 	src/harm.o \
 	src/history.o \
+	src/holders.o \
 	src/hooks.o \
 	src/horizon.o \
 	src/incident.o \
@@ -38,10 +43,13 @@ OBJS = \
 	src/patience.o \
 	src/progress.o \
 	src/protection.o \
+	src/quota.o \
 	src/recorder.o \
 	src/report.o \
 	src/restore.o \
 	src/row.o \
+	src/samples.o \
+	src/saturation.o \
 	src/session.o \
 	src/shmem.o \
 	src/slot.o \

@@ -73,7 +73,8 @@ FROM (SELECT function, pg_catalog.array_agg(type::pg_catalog.oid ORDER BY positi
 		(8, 'leakwatch.status()', 'held_waiting', 'bigint'),
 		(9, 'leakwatch.status()', 'held_committing', 'bigint'),
 		(10, 'leakwatch.status()', 'held_maintenance', 'bigint'),
-		(11, 'leakwatch.status()', 'held_exported_snapshot', 'bigint')
+		(11, 'leakwatch.status()', 'held_exported_snapshot', 'bigint'),
+		(12, 'leakwatch.status()', 'held_not_saturated', 'bigint')
 	) AS c (position, function, name, type) GROUP BY function) AS added
 WHERE p.oid OPERATOR(pg_catalog.=) added.function;
 
@@ -84,7 +85,7 @@ COMMENT ON COLUMN leakwatch.leaks.holds IS 'What else was seen that it holds: ad
 COMMENT ON COLUMN leakwatch.leaks.blocked_pids IS 'Process IDs of up to ten of the sessions that wait for its locks, the longest waiting first; NULL: none';
 COMMENT ON COLUMN leakwatch.leaks.blocked_application IS 'Name of the application that waits longest';
 COMMENT ON COLUMN leakwatch.leaks.blocked_query IS 'The statement with which it waits';
-COMMENT ON COLUMN leakwatch.sessions.protected_by IS 'What would hold back its termination now: superuser, role unknown, active, state unknown, application, address, waiting, committing, maintenance, exported snapshot, not blocking; NULL: nothing';
+COMMENT ON COLUMN leakwatch.sessions.protected_by IS 'What would hold back its termination now: superuser, role unknown, active, state unknown, application, address, waiting, committing, maintenance, exported snapshot, not blocking, not saturated; NULL: nothing';
 COMMENT ON COLUMN leakwatch.sessions.idle_blocker_warn IS 'Limit after which a session idle while others wait for its locks is reported; NULL: off';
 COMMENT ON COLUMN leakwatch.sessions.idle_blocker_warn_source IS 'Where that limit comes from';
 COMMENT ON COLUMN leakwatch.sessions.idle_blocker_terminate IS 'Limit after which a session idle while others wait for its locks is terminated; NULL: off';
@@ -93,3 +94,143 @@ COMMENT ON COLUMN leakwatch.status.held_waiting IS 'Terminations held back becau
 COMMENT ON COLUMN leakwatch.status.held_committing IS 'Terminations held back because the session was committing';
 COMMENT ON COLUMN leakwatch.status.held_maintenance IS 'Terminations held back because the session was running a maintenance command';
 COMMENT ON COLUMN leakwatch.status.held_exported_snapshot IS 'Terminations held back because others could use its snapshot';
+COMMENT ON COLUMN leakwatch.status.held_not_saturated IS 'Terminations held back because connections did not run out';
+
+-- How connections are used, of the server and of each database and role.
+--
+CREATE FUNCTION leakwatch.saturation(
+	OUT scope text,
+	OUT name text,
+	OUT used integer,
+	OUT "limit" integer,
+	OUT percent double precision,
+	OUT peak integer,
+	OUT peak_at timestamptz,
+	OUT idle integer,
+	OUT idle_in_transaction integer,
+	OUT leaked integer,
+	OUT rejected bigint,
+	OUT last_rejected_at timestamptz,
+	OUT growth_per_minute double precision,
+	OUT exhausted_in interval
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'leakwatch_saturation'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+CREATE VIEW leakwatch.saturation AS
+	SELECT scope, name, used, "limit", percent, peak, peak_at, idle, idle_in_transaction, leaked,
+		rejected, last_rejected_at, growth_per_minute, exhausted_in
+	FROM leakwatch.saturation();
+REVOKE ALL ON FUNCTION leakwatch.saturation() FROM PUBLIC;
+REVOKE ALL ON TABLE leakwatch.saturation FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.saturation() TO pg_monitor;
+GRANT SELECT ON TABLE leakwatch.saturation TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.saturation() IS 'The rows of the view saturation';
+COMMENT ON VIEW leakwatch.saturation IS 'How connections are used: of the server, and of each database and role that has a limit or has had sessions since the server started';
+COMMENT ON COLUMN leakwatch.saturation.scope IS 'Whose connections: server, database or role';
+COMMENT ON COLUMN leakwatch.saturation.name IS 'Of the database or the role; NULL for the server';
+COMMENT ON COLUMN leakwatch.saturation.used IS 'Client sessions now';
+COMMENT ON COLUMN leakwatch.saturation."limit" IS 'How many there can be: for the server of ordinary roles, else the CONNECTION LIMIT; NULL: no limit';
+COMMENT ON COLUMN leakwatch.saturation.percent IS 'Used, of the limit; more than 100 where superusers use what is kept for them';
+COMMENT ON COLUMN leakwatch.saturation.peak IS 'Most sessions at once since the server started';
+COMMENT ON COLUMN leakwatch.saturation.peak_at IS 'When the last of these connected';
+COMMENT ON COLUMN leakwatch.saturation.idle IS 'Of the sessions now, idle outside a transaction';
+COMMENT ON COLUMN leakwatch.saturation.idle_in_transaction IS 'Of the sessions now, idle in a transaction, aborted or not';
+COMMENT ON COLUMN leakwatch.saturation.leaked IS 'Incidents open now';
+COMMENT ON COLUMN leakwatch.saturation.rejected IS 'Clients turned away by this limit since the server started';
+COMMENT ON COLUMN leakwatch.saturation.last_rejected_at IS 'When the last of these was';
+COMMENT ON COLUMN leakwatch.saturation.growth_per_minute IS 'By how many sessions the use grows in a minute, of the server; NULL: no growth that lasts';
+COMMENT ON COLUMN leakwatch.saturation.exhausted_in IS 'When the limit will be met if it goes on like this, of the server; NULL: not in sight';
+
+--
+-- How they were used, minute by minute.
+--
+CREATE TABLE leakwatch.samples (
+	minute timestamptz PRIMARY KEY,
+	used integer NOT NULL,
+	peak integer NOT NULL,
+	idle integer NOT NULL,
+	in_transaction integer NOT NULL,
+	leaked integer NOT NULL,
+	rejected integer NOT NULL
+);
+SELECT pg_catalog.pg_extension_config_dump('leakwatch.samples', '');
+CREATE TRIGGER keep_recorded BEFORE INSERT ON leakwatch.samples
+	FOR EACH ROW EXECUTE FUNCTION leakwatch.keep_recorded();
+COMMENT ON TRIGGER keep_recorded ON leakwatch.samples IS 'Leaves out restored rows that the recorder has written anew';
+REVOKE ALL ON TABLE leakwatch.samples FROM PUBLIC;
+GRANT SELECT ON TABLE leakwatch.samples TO pg_monitor;
+COMMENT ON TABLE leakwatch.samples IS 'How connections of the server were used, minute by minute, as far as it has been recorded';
+COMMENT ON COLUMN leakwatch.samples.minute IS 'When the minute began';
+COMMENT ON COLUMN leakwatch.samples.used IS 'Client sessions at its end';
+COMMENT ON COLUMN leakwatch.samples.peak IS 'Most sessions at once within it';
+COMMENT ON COLUMN leakwatch.samples.idle IS 'Of the sessions at its end, idle outside a transaction';
+COMMENT ON COLUMN leakwatch.samples.in_transaction IS 'Of the sessions at its end, idle in a transaction, aborted or not';
+COMMENT ON COLUMN leakwatch.samples.leaked IS 'Incidents open at its end';
+COMMENT ON COLUMN leakwatch.samples.rejected IS 'Clients turned away within it by the limit of the server';
+
+CREATE FUNCTION leakwatch.usage(
+	OUT minute timestamptz,
+	OUT used integer,
+	OUT peak integer,
+	OUT idle integer,
+	OUT in_transaction integer,
+	OUT leaked integer,
+	OUT rejected integer
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'leakwatch_usage'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+CREATE VIEW leakwatch.usage WITH (security_invoker = true) AS
+	WITH recent AS MATERIALIZED (
+		SELECT minute, used, peak, idle, in_transaction, leaked, rejected FROM leakwatch.usage()
+	)
+	SELECT minute, used, peak, idle, in_transaction, leaked, rejected FROM recent
+	UNION ALL
+	SELECT minute, used, peak, idle, in_transaction, leaked, rejected FROM leakwatch.samples
+	WHERE minute OPERATOR(pg_catalog.<) ALL (SELECT minute FROM recent);
+REVOKE ALL ON FUNCTION leakwatch.usage() FROM PUBLIC;
+REVOKE ALL ON TABLE leakwatch.usage FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.usage() TO pg_monitor;
+GRANT SELECT ON TABLE leakwatch.usage TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.usage() IS 'The minutes that shared memory has: 24 hours, since the server started';
+COMMENT ON VIEW leakwatch.usage IS 'How connections of the server were used, minute by minute: those of shared memory, and before them those of the table samples';
+COMMENT ON COLUMN leakwatch.usage.minute IS 'When the minute began';
+COMMENT ON COLUMN leakwatch.usage.used IS 'Client sessions at its end';
+COMMENT ON COLUMN leakwatch.usage.peak IS 'Most sessions at once within it';
+COMMENT ON COLUMN leakwatch.usage.idle IS 'Of the sessions at its end, idle outside a transaction';
+COMMENT ON COLUMN leakwatch.usage.in_transaction IS 'Of the sessions at its end, idle in a transaction, aborted or not';
+COMMENT ON COLUMN leakwatch.usage.leaked IS 'Incidents open at its end';
+COMMENT ON COLUMN leakwatch.usage.rejected IS 'Clients turned away within it by the limit of the server';
+
+CREATE OR REPLACE VIEW leakwatch.applications WITH (security_invoker = true) AS
+	SELECT datname, usename, application_name, client_addr,
+		pg_catalog.count(*) FILTER (WHERE what OPERATOR(pg_catalog.=) 'session') AS sessions,
+		pg_catalog.count(*) FILTER (WHERE state OPERATOR(pg_catalog.=) 'active') AS active,
+		pg_catalog.count(*) FILTER (WHERE state OPERATOR(pg_catalog.=) 'idle') AS idle,
+		pg_catalog.count(*) FILTER (WHERE state OPERATOR(pg_catalog.~~) 'idle in transaction%') AS idle_in_transaction,
+		pg_catalog.count(*) FILTER (WHERE what OPERATOR(pg_catalog.=) 'open') AS open_incidents,
+		pg_catalog.count(*) FILTER (WHERE what OPERATOR(pg_catalog.=) 'past') AS past_incidents,
+		pg_catalog.max(duration) AS longest,
+		pg_catalog.max(since) AS last_since,
+		pg_catalog.round(100.0
+			OPERATOR(pg_catalog.*) pg_catalog.count(*) FILTER (WHERE what OPERATOR(pg_catalog.=) 'session')
+			OPERATOR(pg_catalog./) NULLIF(
+				pg_catalog.current_setting('max_connections')::pg_catalog.int4
+				OPERATOR(pg_catalog.-) pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
+				OPERATOR(pg_catalog.-) COALESCE(pg_catalog.current_setting('reserved_connections', true)::pg_catalog.int4, 0),
+				0), 1) AS share
+	FROM (
+		SELECT 'session' AS what, datname, usename, application_name, client_addr, state,
+			NULL::pg_catalog.interval AS duration, NULL::pg_catalog.timestamptz AS since
+		FROM leakwatch.sessions()
+		UNION ALL
+		SELECT 'open', datname, usename, application_name, client_addr, NULL, duration, since
+		FROM leakwatch.leaks()
+		UNION ALL
+		SELECT 'past', datname, usename, application_name, client_addr, NULL, duration, since
+		FROM leakwatch.incidents
+		WHERE outcome OPERATOR(pg_catalog.<>) 'open'
+	) AS found
+	GROUP BY datname, usename, application_name, client_addr;
+COMMENT ON COLUMN leakwatch.applications.share IS 'Percent of the connections that ordinary roles can have, which its sessions take';

@@ -23,6 +23,7 @@
 #include "commands/progress.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "postmaster/postmaster.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
@@ -144,6 +145,20 @@ compat_proc_vxid_owner(const volatile PGPROC *proc)
 #define COMPAT_REPACK_MORE_PHASES \
 	[PROGRESS_REPACK_PHASE_CATCH_UP] = "catching up",
 #endif
+
+/*
+ * Connections that ordinary roles cannot have: 16 keeps some for the members
+ * of pg_use_reserved_connections too.
+ */
+static inline int
+compat_reserved_connections(void)
+{
+#if PG_VERSION_NUM < 160000
+	return ReservedBackends;
+#else
+	return SuperuserReservedConnections + ReservedConnections;
+#endif
+}
 
 /*
  * Memory for the "extra" of a GUC check hook, which guc.c frees.  NULL when

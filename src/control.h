@@ -45,6 +45,7 @@ typedef enum Counter
 	COUNT_HELD_MAINTENANCE,
 	COUNT_HELD_EXPORTED_SNAPSHOT,
 	COUNT_HELD_NOT_BLOCKING,
+	COUNT_HELD_NOT_SATURATED,
 	COUNT_HELD_BRAKE,
 	COUNT_DROPPED,				/* incidents that no room was left for */
 	COUNT_WRITTEN				/* rows inserted or updated by the recorder */

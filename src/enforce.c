@@ -51,6 +51,44 @@ protections(const EnforceFacts *facts)
 	return held;
 }
 
+/* Does this condition ask whether others wait for the session's locks? */
+bool
+enforce_asks_blocking(TerminateWhen when)
+{
+	return when == TERMINATE_BLOCKING || when == TERMINATE_BLOCKING_OR_SATURATED;
+}
+
+/* Does it ask whether connections run out? */
+bool
+enforce_asks_saturated(TerminateWhen when)
+{
+	return when == TERMINATE_SATURATED || when == TERMINATE_BLOCKING_OR_SATURATED;
+}
+
+/*
+ * Does the condition hold?  The rules that it does not hold for; in *unknown
+ * whether it can't be told whether others wait.  Nobody is ended on a guess,
+ * and no rule is to blame then.
+ */
+static uint32
+unmet_conditions(const EnforceFacts *facts, bool *unknown)
+{
+	bool		blocking = enforce_asks_blocking(facts->terminate_when);
+	bool		saturated = enforce_asks_saturated(facts->terminate_when);
+	bool		must_block = facts->is_blocker ||
+	(blocking && !(saturated && facts->saturated));
+	bool		must_saturate = saturated && !facts->saturated &&
+	!(blocking && facts->blocked != 0);
+	uint32		held = 0;
+
+	if (must_block && facts->blocked == 0)
+		held |= RULE_BIT(RULE_NOT_BLOCKING);
+	if (must_saturate)
+		held |= RULE_BIT(RULE_NOT_SATURATED);
+	*unknown = must_block && facts->blocked < 0;
+	return held;
+}
+
 /*
  * Decide about a session over a terminate limit.  Protections and the
  * condition are asked before the mode, so that what is announced is what would
@@ -63,15 +101,10 @@ enforce_decide(const EnforceFacts *facts)
 		.verb = ENFORCE_HOLD,
 		.held = protections(facts),
 	};
-	bool		must_block = facts->is_blocker || facts->terminate_when == TERMINATE_BLOCKING;
+	bool		unknown;
 
-	if (must_block && facts->blocked == 0)
-		decision.held |= RULE_BIT(RULE_NOT_BLOCKING);
-	if (decision.held != 0)
-		return decision;
-
-	/* nobody is ended on a guess */
-	if (must_block && facts->blocked < 0)
+	decision.held |= unmet_conditions(facts, &unknown);
+	if (decision.held != 0 || unknown)
 		return decision;
 
 	switch (facts->mode)
@@ -119,6 +152,8 @@ enforce_rule_name(Rule rule)
 			return "exported snapshot";
 		case RULE_NOT_BLOCKING:
 			return "not blocking";
+		case RULE_NOT_SATURATED:
+			return "not saturated";
 		case RULE_BRAKE:
 			return "brake";
 	}

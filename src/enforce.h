@@ -24,6 +24,7 @@ typedef enum Rule
 	RULE_MAINTENANCE,
 	RULE_EXPORTED_SNAPSHOT,
 	RULE_NOT_BLOCKING,
+	RULE_NOT_SATURATED,
 	RULE_BRAKE
 } Rule;
 
@@ -47,6 +48,7 @@ typedef struct EnforceFacts
 	bool		exported_snapshot;
 	bool		is_blocker;		/* it is to end for being in others' way */
 	int			blocked;		/* how many wait for its locks; -1: not known */
+	bool		saturated;		/* connections run out, and its end is needed */
 
 	/* the server's settings, and what they leave */
 	bool		terminate_superusers;
@@ -69,6 +71,8 @@ typedef struct Decision
 	uint32		held;			/* rules that hold it back, as RULE_BIT()s */
 } Decision;
 
+extern bool enforce_asks_blocking(TerminateWhen when);
+extern bool enforce_asks_saturated(TerminateWhen when);
 extern Decision enforce_decide(const EnforceFacts *facts);
 extern const char *enforce_rule_name(Rule rule);
 

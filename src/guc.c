@@ -40,6 +40,8 @@ char	   *guc_protected_addresses = NULL;
 int			guc_log_level;
 int			guc_log_repeat;
 int			guc_log_burst;
+int			guc_saturation_warn;
+int			guc_saturation_forecast;
 bool		guc_capture_query;
 bool		guc_warn_client;
 int			guc_retention;
@@ -56,6 +58,8 @@ static const struct config_enum_entry mode_options[] = {
 static const struct config_enum_entry terminate_when_options[] = {
 	{"always", TERMINATE_ALWAYS, false},
 	{"blocking", TERMINATE_BLOCKING, false},
+	{"saturated", TERMINATE_SATURATED, false},
+	{"blocking_or_saturated", TERMINATE_BLOCKING_OR_SATURATED, false},
 	{NULL, 0, false}
 };
 
@@ -252,7 +256,7 @@ define_termination(void)
 {
 	DefineCustomEnumVariable("leakwatch.terminate_when",
 							 "Sets the condition under which sessions over a terminate limit are terminated.",
-							 "\"always\", or \"blocking\": only while other sessions wait for its locks.",
+							 "\"always\". \"blocking\": only while other sessions wait for its locks. \"saturated\": only while connections in use are at or over leakwatch.saturation_warn, and no more than brings them below it. Or \"blocking_or_saturated\".",
 							 &guc_terminate_when,
 							 TERMINATE_ALWAYS, terminate_when_options,
 							 PGC_SIGHUP, 0,
@@ -346,6 +350,27 @@ define_messages(void)
 							 NULL, NULL, NULL);
 }
 
+/* When connections run out. */
+static void
+define_saturation(void)
+{
+	DefineCustomIntVariable("leakwatch.saturation_warn",
+							"Sets at how many percent of the connections in use it is warned that they run out.",
+							"Of those that ordinary roles can have, and of the CONNECTION LIMIT of each database and role. Zero disables this warning.",
+							&guc_saturation_warn,
+							90, 0, 100,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("leakwatch.saturation_forecast",
+							"Sets how long before connections are used up it is warned that they will be.",
+							"Their use of the last three hours at the most is what it is told from. Zero disables this warning.",
+							&guc_saturation_forecast,
+							30 * 60, 0, 24 * 60 * 60,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
 /*
  * Define all settings that can be changed while the server runs.
  */
@@ -356,6 +381,7 @@ guc_define(void)
 	define_recording();
 	define_termination();
 	define_messages();
+	define_saturation();
 }
 
 /*

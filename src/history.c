@@ -609,3 +609,17 @@ history_delete(TimestampTz ended_before)
 {
 	return attempt(delete_rows, &ended_before);
 }
+
+/*
+ * Do something else in a transaction like these, as the owner of the table and
+ * with SPI connected.
+ */
+void
+history_transact(const char *activity, void (*work) (Relation incidents))
+{
+	Writing		writing;
+
+	begin_writing(activity, &writing);
+	work(writing.table);
+	end_writing(&writing);
+}

@@ -20,6 +20,7 @@
 #include "listen.h"
 #include "nodes/parsenodes.h"
 #include "note.h"
+#include "saturation.h"
 #include "slot.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
@@ -85,7 +86,10 @@ static void
 on_emit_log(ErrorData *edata)
 {
 	if (edata->elevel >= FATAL)
+	{
 		note_fatal(edata);
+		saturation_note_refusal(edata);
+	}
 	/* an ERROR gets here only when nothing in the statement has caught it */
 	if (edata->elevel == ERROR)
 		note_failure(edata->sqlerrcode, debug_query_string);
@@ -248,6 +252,15 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 static void
 on_transaction(XactEvent event, void *arg)
 {
+	static bool entered = false;
+
+	/* the first transaction is that of the start: its limits are all behind */
+	if (event == XACT_EVENT_PRE_COMMIT && unlikely(!entered))
+	{
+		entered = true;
+		if (MyBackendType == B_BACKEND)
+			saturation_enter();
+	}
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 

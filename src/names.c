@@ -13,10 +13,14 @@
 
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "control.h"
 #include "names.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 /* After a failure, how long to do without, in us. */
@@ -45,6 +49,17 @@ give_up(MemoryContext context, int64 monotonic)
 	retry_at = monotonic + RETRY_AFTER;
 }
 
+/* Begin a transaction if none runs, and stay in this context. */
+static void
+begin(MemoryContext context)
+{
+	if (IsTransactionState())
+		return;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
 /*
  * Look up the names of a session's database and role.  Begins a transaction if
  * none runs; names_end_look_ups() ends it.
@@ -62,12 +77,7 @@ names_look_up(const Session *session, int64 monotonic, SessionNames *names)
 
 	PG_TRY();
 	{
-		if (!IsTransactionState())
-		{
-			SetCurrentStatementStartTimestamp();
-			StartTransactionCommand();
-			MemoryContextSwitchTo(context);
-		}
+		begin(context);
 		session_names(session, names);
 	}
 	PG_CATCH();
@@ -79,6 +89,72 @@ names_look_up(const Session *session, int64 monotonic, SessionNames *names)
 		session_oid_names(session, names);
 	}
 	PG_END_TRY();
+}
+
+static void
+database_scope(HeapTuple tuple, ScopeNames *names)
+{
+	Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
+
+	strlcpy(names->name, NameStr(form->datname), NAMEDATALEN);
+	names->limit = form->datconnlimit;
+}
+
+/* No limit turns a superuser away. */
+static void
+role_scope(HeapTuple tuple, ScopeNames *names)
+{
+	Form_pg_authid form = (Form_pg_authid) GETSTRUCT(tuple);
+
+	strlcpy(names->name, NameStr(form->rolname), NAMEDATALEN);
+	names->limit = form->rolsuper ? NO_LIMIT : form->rolconnlimit;
+}
+
+/* What has been dropped keeps its OID for a name, and has no limit. */
+static void
+read_scope(ScopeKind kind, Oid oid, ScopeNames *names)
+{
+	HeapTuple	tuple = SearchSysCache1(kind == SCOPE_DATABASE ? DATABASEOID : AUTHOID,
+										ObjectIdGetDatum(oid));
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	if (kind == SCOPE_DATABASE)
+		database_scope(tuple, names);
+	else
+		role_scope(tuple, names);
+	/* 17 and later mark a database that is half dropped by -2 */
+	names->limit = Max(names->limit, NO_LIMIT);
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * The same for a database or a role: its name and its CONNECTION LIMIT.  False
+ * when that can't be had now; its OID stands in for its name then.
+ */
+bool
+names_look_up_scope(ScopeKind kind, Oid oid, int64 monotonic, ScopeNames *names)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool known = monotonic >= retry_at;
+
+	snprintf(names->name, NAMEDATALEN, "%u", oid);
+	names->limit = NO_LIMIT;
+	if (!known)
+		return false;
+
+	PG_TRY();
+	{
+		begin(context);
+		read_scope(kind, oid, names);
+	}
+	PG_CATCH();
+	{
+		give_up(context, monotonic);
+		known = false;
+	}
+	PG_END_TRY();
+	return known;
 }
 
 void

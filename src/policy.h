@@ -39,7 +39,9 @@ typedef enum PolicyMode
 typedef enum TerminateWhen
 {
 	TERMINATE_ALWAYS,
-	TERMINATE_BLOCKING			/* only while others wait for its locks */
+	TERMINATE_BLOCKING,			/* only while others wait for its locks */
+	TERMINATE_SATURATED,		/* only while connections run out */
+	TERMINATE_BLOCKING_OR_SATURATED
 } TerminateWhen;
 
 /*

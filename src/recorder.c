@@ -20,6 +20,7 @@
 
 #include "compat.h"
 
+#include "chronicle.h"
 #include "clock.h"
 #include "control.h"
 #include "guc.h"
@@ -204,7 +205,12 @@ keep_house(void)
 	ErrorData  *error = history_close(control_init_time(), &closed);
 
 	if (error == NULL && guc_retention > 0)
-		error = history_delete(GetCurrentTimestamp() - guc_retention * USECS_PER_SEC);
+	{
+		TimestampTz before = GetCurrentTimestamp() - guc_retention * USECS_PER_SEC;
+
+		error = history_delete(before);
+		chronicle_delete(before);
+	}
 	if (error == NULL && !closed)
 		busy = true;
 	else
@@ -289,6 +295,7 @@ work(void)
 		write_new(&refusal);
 	if (retry)
 		write_incidents(incident_is_refused, &refusal);
+	chronicle_write(control_housekeeping_requested());
 	if (control_housekeeping_requested())
 		keep_house();
 

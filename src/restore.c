@@ -6,7 +6,7 @@
  * A dump creates the extension, and the recorder begins to write into its
  * table what shared memory has.  The rows of the dump come after that, and
  * one of an incident that was open all the while would be there already: its
- * duplicate key would keep out the whole history.
+ * duplicate key would keep out the whole history.  So with the samples.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,16 +26,20 @@ PGDLLEXPORT Datum leakwatch_keep_recorded(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(leakwatch_keep_recorded);
 
 /* Whoever restores chooses the search_path. */
-static const char exists_sql[] =
+static const char incident_sql[] =
 "SELECT FROM leakwatch.incidents AS i"
 " WHERE i.pid OPERATOR(pg_catalog.=) ($1).pid"
 " AND i.backend_start OPERATOR(pg_catalog.=) ($1).backend_start"
 " AND i.kind OPERATOR(pg_catalog.=) ($1).kind"
 " AND i.since OPERATOR(pg_catalog.=) ($1).since";
 
+static const char sample_sql[] =
+"SELECT FROM leakwatch.samples AS s"
+" WHERE s.minute OPERATOR(pg_catalog.=) ($1).minute";
+
 /* The plan for a row type; one is kept. */
 static SPIPlanPtr
-exists_plan(Oid type)
+exists_plan(const char *exists_sql, Oid type)
 {
 	static SPIPlanPtr plan = NULL;
 	static Oid	plan_type = InvalidOid;
@@ -63,7 +67,9 @@ static bool
 exists(Relation table, HeapTuple row)
 {
 	Datum		arg = heap_copy_tuple_as_datum(row, RelationGetDescr(table));
-	int			result = SPI_execute_plan(exists_plan(table->rd_rel->reltype), &arg, NULL, false, 1);
+	bool		is_sample = SPI_fnumber(RelationGetDescr(table), "minute") > 0;
+	SPIPlanPtr	plan = exists_plan(is_sample ? sample_sql : incident_sql, table->rd_rel->reltype);
+	int			result = SPI_execute_plan(plan, &arg, NULL, false, 1);
 
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "unexpected SPI result: %s", SPI_result_code_string(result));

@@ -135,6 +135,12 @@ row_bigint(Row *row, const char *name, int64 value)
 	set(row, name, INT8OID, Int64GetDatum(value));
 }
 
+void
+row_float(Row *row, const char *name, double value)
+{
+	set(row, name, FLOAT8OID, Float8GetDatum(value));
+}
+
 /* A time; NULL for 0. */
 void
 row_time(Row *row, const char *name, TimestampTz time)

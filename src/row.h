@@ -29,6 +29,7 @@ extern Datum row_datum(Row *row);
 extern void row_bool(Row *row, const char *name, bool value);
 extern void row_int(Row *row, const char *name, int value);
 extern void row_bigint(Row *row, const char *name, int64 value);
+extern void row_float(Row *row, const char *name, double value);
 extern void row_time(Row *row, const char *name, TimestampTz time);
 extern void row_interval(Row *row, const char *name, int64 usec);
 extern void row_limit(Row *row, const char *name, int ms);

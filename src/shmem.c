@@ -16,6 +16,8 @@
 #include "control.h"
 #include "incident.h"
 #include "observe.h"
+#include "samples.h"
+#include "saturation.h"
 #include "shmem.h"
 #include "slot.h"
 #include "storage/ipc.h"
@@ -40,6 +42,8 @@ static const struct
 	{terminate_shmem_size, terminate_shmem_init},
 	{incident_shmem_size, incident_shmem_init},
 	{waiters_shmem_size, waiters_shmem_init},
+	{saturation_shmem_size, saturation_shmem_init},
+	{samples_shmem_size, samples_shmem_init},
 };
 
 static shmem_request_hook_type prev_shmem_request = NULL;

@@ -62,7 +62,7 @@ terminate_shmem_init(void)
 void
 terminate_facts(const Session *session, const SessionText *text,
 				const SessionNames *names, const Policy *policy, int blocked,
-				EnforceFacts *facts)
+				bool saturated, EnforceFacts *facts)
 {
 	Activity	activity;
 
@@ -79,6 +79,7 @@ terminate_facts(const Session *session, const SessionText *text,
 	facts->exported_snapshot = snapshots_exported(session);
 	facts->is_blocker = false;
 	facts->blocked = blocked;
+	facts->saturated = saturated;
 	facts->terminate_superusers = guc_terminate_superusers;
 	facts->terminate_active = guc_terminate_active;
 	facts->terminate_when = guc_terminate_when;

@@ -24,7 +24,7 @@ extern void terminate_shmem_init(void);
 
 extern void terminate_facts(const Session *session, const SessionText *text,
 							const SessionNames *names, const Policy *policy,
-							int blocked, EnforceFacts *facts);
+							int blocked, bool saturated, EnforceFacts *facts);
 
 /* The watcher's. */
 extern bool terminate_brake_allows(int64 monotonic);

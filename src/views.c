@@ -24,6 +24,7 @@
 #include "patience.h"
 #include "shmem.h"
 #include "row.h"
+#include "saturation.h"
 #include "snapshots.h"
 #include "terminate.h"
 #include "utils/timestamp.h"
@@ -230,8 +231,8 @@ put_session(Row *row, Patience *patience, int slot, const Policy *server_policy,
 	add_policy(row, &judgement.policy, &judgement.overrides);
 
 	terminate_facts(session, &text, &names, &judgement.policy,
-					guc_terminate_when == TERMINATE_BLOCKING ? locks_blocked(session) : -1,
-					&facts);
+					enforce_asks_blocking(guc_terminate_when) ? locks_blocked(session) : -1,
+					saturation_is_high(session->database, session->role), &facts);
 	decision = enforce_decide(&facts);
 	row_names(row, "protected_by", decision.held, NUM_RULES, rule_name);
 	add_next_action(row, &judgement.verdict, decision.verb, now);
@@ -252,7 +253,7 @@ leakwatch_sessions(PG_FUNCTION_ARGS)
 
 	begin_rows(fcinfo, &row);
 	control_policy(&server_policy);
-	if (guc_terminate_when == TERMINATE_BLOCKING)
+	if (enforce_asks_blocking(guc_terminate_when))
 		locks_survey();
 	snapshots_survey();
 
@@ -286,6 +287,7 @@ static const struct
 	{"held_maintenance", COUNT_HELD_MAINTENANCE},
 	{"held_exported_snapshot", COUNT_HELD_EXPORTED_SNAPSHOT},
 	{"held_not_blocking", COUNT_HELD_NOT_BLOCKING},
+	{"held_not_saturated", COUNT_HELD_NOT_SATURATED},
 	{"held_brake", COUNT_HELD_BRAKE},
 	{"spared", COUNT_TERMINATE_SPARED},
 	{"failed", COUNT_TERMINATE_FAILED},

@@ -13,6 +13,7 @@
  *	worklist.c	what is to be opened, said and terminated, and doing it
  *	harm.c		what harm sessions do
  *	blockers.c	since when idle ones have been in others' way
+ *	capacity.c	whether connections run out
  *	launch.c	a recorder, while there is something to write
  *
  * A session that is as it was when last looked at costs a few comparisons.
@@ -28,6 +29,7 @@
 #include "access/xact.h"
 #include "agenda.h"
 #include "blockers.h"
+#include "capacity.h"
 #include "control.h"
 #include "follow.h"
 #include "guc.h"
@@ -239,6 +241,15 @@ tend_blockers(const Moment *moment, bool asked)
 		blockers_observe(moment);
 }
 
+/* Follow the use of connections: the earlier of two times to go on. */
+static TimestampTz
+tend_capacity(const Moment *moment, bool asked, TimestampTz next)
+{
+	TimestampTz due = capacity_tend(moment, asked);
+
+	return Min(next, due);
+}
+
 /*
  * One scan.  Returns for how many milliseconds the watcher may sleep.
  */
@@ -279,11 +290,9 @@ scan(Moment *moment)
 		next = Min(next, due);
 	}
 	tend_harm(moment, asked);
-	if (!worklist_is_empty() || harm_is_surveyed(moment))
-	{
-		worklist_clear();
-		MemoryContextReset(scan_context);
-	}
+	next = tend_capacity(moment, asked, next);
+	worklist_clear();
+	MemoryContextReset(scan_context);
 	control_set_policy(&guc_policy, cadence);
 
 	/* a summary that waits for its time */

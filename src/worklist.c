@@ -24,6 +24,7 @@
 #include "kind.h"
 #include "names.h"
 #include "observe.h"
+#include "quota.h"
 #include "report.h"
 #include "snapshots.h"
 #include "terminate.h"
@@ -304,6 +305,7 @@ note_held(int index, uint32 held)
 		[RULE_MAINTENANCE] = COUNT_HELD_MAINTENANCE,
 		[RULE_EXPORTED_SNAPSHOT] = COUNT_HELD_EXPORTED_SNAPSHOT,
 		[RULE_NOT_BLOCKING] = COUNT_HELD_NOT_BLOCKING,
+		[RULE_NOT_SATURATED] = COUNT_HELD_NOT_SATURATED,
 		[RULE_BRAKE] = COUNT_HELD_BRAKE,
 	};
 	uint32		fresh;
@@ -348,14 +350,17 @@ decide(const Work *work, bool is_blocker, const Moment *moment)
 {
 	const Session *session = &work->seat->session;
 	int			blocked = -1;
+	bool		saturated = enforce_asks_saturated(guc_terminate_when) &&
+	quota_needs(session, work->policy.value[POLICY_MODE]);
 	EnforceFacts facts;
 
-	if (is_blocker || guc_terminate_when == TERMINATE_BLOCKING)
+	if (is_blocker || enforce_asks_blocking(guc_terminate_when))
 		blocked = locks_blocked(session);
 	/* the survey is of before anybody was ended in this scan */
 	if (locks_waits(session))
 		observe_wait(session, moment->now);
-	terminate_facts(session, &work->text, &work->names, &work->policy, blocked, &facts);
+	terminate_facts(session, &work->text, &work->names, &work->policy, blocked,
+					saturated, &facts);
 	facts.is_blocker = is_blocker;
 	facts.brake_allows = terminate_brake_allows(moment->monotonic);
 	return enforce_decide(&facts);
@@ -371,6 +376,7 @@ announce(const Work *work, const Excess *excess)
 	if (index < 0 || incident_peek(index)->action >= ACTION_WOULD_TERMINATE)
 		return;
 	note_decision(work, ACTION_WOULD_TERMINATE, MESSAGE_WOULD_TERMINATE, excess);
+	quota_spend(&work->seat->session, MODE_OBSERVE);
 	control_count(COUNT_ANNOUNCED, 1);
 }
 
@@ -383,6 +389,7 @@ terminate(const Work *work, const Excess *excess, const Moment *moment)
 	{
 		case TERMINATE_SIGNALLED:
 			seat->signalled = true;
+			quota_spend(&seat->session, MODE_ENFORCE);
 			note_decision(work, ACTION_TERMINATED, MESSAGE_TERMINATED, excess);
 			control_count(COUNT_TERMINATED, 1);
 			break;
@@ -536,6 +543,27 @@ finish(Work *work)
 	}
 }
 
+/* For how long a session has been what it may be terminated for; 0: it may not. */
+static int64
+overdue(const Work *work)
+{
+	LeakKind	kind;
+
+	if (work->verdict.terminate == 0)
+		return 0;
+	kind = verdict_first_kind(work->verdict.terminate);
+	return verdict_age(&work->seat->session, kind_info(kind)->clock, work->look.at);
+}
+
+static int
+longest_first(const ListCell *a, const ListCell *b)
+{
+	int64		oa = overdue(lfirst(a));
+	int64		ob = overdue(lfirst(b));
+
+	return oa > ob ? -1 : oa < ob;
+}
+
 /*
  * Do all that is on the worklist.  Returns when the first of its sessions is
  * to be judged again, DT_NOEND for any time.
@@ -548,6 +576,11 @@ worklist_carry_out(const Moment *moment)
 
 	harm_survey(moment, SURVEY_TO_DECIDE);
 	snapshots_survey();
+	if (enforce_asks_saturated(guc_terminate_when))
+	{
+		quota_begin();
+		list_sort(worklist, longest_first);
+	}
 	foreach(lc, worklist)
 	{
 		CHECK_FOR_INTERRUPTS();

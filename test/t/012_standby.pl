@@ -28,6 +28,8 @@ $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 $primary->wait_for_catchup($standby);
 
+is($standby->safe_psql('postgres', q(SELECT used, "limit" FROM leakwatch.saturation WHERE scope = 'server')), '1|7',
+	'a standby counts its connections');
 my %policy = ("${kind}_warn" => '100ms');
 my $warned = leak($standby, $kind, user => undef, set => \%policy);
 $standby->safe_psql('postgres', 'SELECT leakwatch.scan()');

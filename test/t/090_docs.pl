@@ -343,7 +343,10 @@ my $examples = join '', @text{ grep { /^README|^doc/ } sort keys %text };
 my @hints = map { s/\n\s+/ /gr } $examples =~ /^HINT:  (.*(?:\n    .*)*)/mg;
 
 cmp_ok(scalar @hints, '>', 5, 'the documents have examples of messages');
-is_deeply([ grep { my $hint = $_; !grep { $_ eq $hint } @strings } @hints ], [], 'and their hints are those of the code');
+# as they read, whatever stands for a directive
+my @hint_patterns = map { my $pattern = join '.*', map { quotemeta } split /%[-+.*\d]*l*[a-zA-Z]/, $_, -1; qr/^$pattern$/ }
+  grep { fixed_parts($_) } @strings;
+is_deeply([ grep { my $hint = $_; !grep { $hint =~ $_ } @hint_patterns } @hints ], [], 'and their hints are those of the code');
 
 #
 # The examples in SQL work, and show the columns that they have in the document.

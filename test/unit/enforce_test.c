@@ -67,6 +67,11 @@ apply(Rule rule, EnforceFacts *facts)
 			facts->terminate_when = TERMINATE_BLOCKING;
 			facts->blocked = 0;
 			break;
+		case RULE_NOT_SATURATED:
+			facts->terminate_when = facts->terminate_when == TERMINATE_BLOCKING ?
+				TERMINATE_BLOCKING_OR_SATURATED : TERMINATE_SATURATED;
+			facts->saturated = false;
+			break;
 		case RULE_BRAKE:
 			facts->brake_allows = false;
 			break;
@@ -155,6 +160,59 @@ test_each_pair(void)
 	}
 }
 
+/* The four words, whether it blocks (-1: not known), whether connections run out. */
+static void
+test_conditions(void)
+{
+	static const struct
+	{
+		TerminateWhen when;
+		int			blocked;
+		bool		saturated;
+		EnforceVerb verb;
+		uint32		held;
+	}			cases[] = {
+		{TERMINATE_ALWAYS, 0, false, ENFORCE_TERMINATE, 0},
+		{TERMINATE_ALWAYS, -1, false, ENFORCE_TERMINATE, 0},
+		{TERMINATE_ALWAYS, 1, true, ENFORCE_TERMINATE, 0},
+		{TERMINATE_BLOCKING, 1, false, ENFORCE_TERMINATE, 0},
+		{TERMINATE_BLOCKING, 0, true, ENFORCE_HOLD, RULE_BIT(RULE_NOT_BLOCKING)},
+		{TERMINATE_BLOCKING, -1, true, ENFORCE_HOLD, 0},
+		{TERMINATE_SATURATED, 0, true, ENFORCE_TERMINATE, 0},
+		{TERMINATE_SATURATED, -1, true, ENFORCE_TERMINATE, 0},
+		{TERMINATE_SATURATED, 1, false, ENFORCE_HOLD, RULE_BIT(RULE_NOT_SATURATED)},
+		{TERMINATE_SATURATED, -1, false, ENFORCE_HOLD, RULE_BIT(RULE_NOT_SATURATED)},
+		{TERMINATE_BLOCKING_OR_SATURATED, 1, false, ENFORCE_TERMINATE, 0},
+		{TERMINATE_BLOCKING_OR_SATURATED, 0, true, ENFORCE_TERMINATE, 0},
+		{TERMINATE_BLOCKING_OR_SATURATED, -1, true, ENFORCE_TERMINATE, 0},
+		{TERMINATE_BLOCKING_OR_SATURATED, -1, false, ENFORCE_HOLD, 0},
+		{TERMINATE_BLOCKING_OR_SATURATED, 0, false, ENFORCE_HOLD,
+		RULE_BIT(RULE_NOT_BLOCKING) | RULE_BIT(RULE_NOT_SATURATED)},
+	};
+
+	for (int i = 0; i < lengthof(cases); i++)
+	{
+		EnforceFacts facts = doomed();
+		Decision	decision;
+
+		facts.terminate_when = cases[i].when;
+		facts.blocked = cases[i].blocked;
+		facts.saturated = cases[i].saturated;
+		decision = enforce_decide(&facts);
+		ok(decision.verb == cases[i].verb && decision.held == cases[i].held,
+		   "terminate_when %d: blocks %d, saturated %d", cases[i].when, cases[i].blocked,
+		   cases[i].saturated);
+
+		/* over the limit on idle blockers it has to block in any case */
+		facts.is_blocker = true;
+		decision = enforce_decide(&facts);
+		ok((decision.verb == ENFORCE_TERMINATE) ==
+		   (cases[i].verb == ENFORCE_TERMINATE && cases[i].blocked > 0),
+		   "terminate_when %d, an idle blocker: blocks %d, saturated %d", cases[i].when,
+		   cases[i].blocked, cases[i].saturated);
+	}
+}
+
 static void
 test_settings(void)
 {
@@ -221,6 +279,7 @@ main(void)
 	test_no_rule();
 	test_each_rule();
 	test_each_pair();
+	test_conditions();
 	test_settings();
 	return done_testing();
 }

@@ -1,0 +1,195 @@
+/*-------------------------------------------------------------------------
+ *
+ * capacity.c
+ *	  The watcher's look at the use of connections.
+ *
+ * Sessions count themselves (saturation.c) and announce what is not for
+ * waiting: a threshold crossed, a client turned away, a scope that nobody
+ * knows the limit of.  The rest is done once a minute: limits read again from
+ * the catalogs, a sample taken.  Otherwise a scan pays a few comparisons here.
+ *
+ * Owns what the watcher keeps between two looks, which can be lost.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+
+#include "alert.h"
+#include "capacity.h"
+#include "guc.h"
+#include "incident.h"
+#include "names.h"
+#include "samples.h"
+#include "session.h"
+#include "utils/timestamp.h"
+
+static Forecast forecast;
+static bool forecast_known = false;
+
+/* Something has been said that is not over yet, or is still to be said. */
+static bool attentive = true;
+
+/* What connections that ordinary roles can have. */
+static int
+server_limit(void)
+{
+	return Max(MaxConnections - compat_reserved_connections(), 0);
+}
+
+/* ---------- a sample ---------- */
+
+static void
+take_sample(const Moment *moment)
+{
+	Sample		sample = {0};
+	ScopeUse	server;
+
+	saturation_read(SERVER_SCOPE, &server);
+	sample.used = server.used;
+	sample.peak = saturation_take_peak();
+	sample.leaked = incident_open_count();
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		Session		session;
+
+		if (session_read(slot, &session) != READ_DONE)
+			continue;
+		sample.idle += session.state == SESSION_IDLE;
+		sample.in_transaction += session.state == SESSION_IDLE_IN_TRANSACTION ||
+			session.state == SESSION_IDLE_IN_ABORTED_TRANSACTION;
+	}
+	samples_add(&sample, moment->now, moment->monotonic, server.refused);
+	forecast = samples_forecast(server_limit());
+}
+
+/* ---------- limits ---------- */
+
+/* Read a limit and set the threshold; the use is read after it. */
+static void
+look_up_limit(int scope, ScopeUse *use, int64 monotonic)
+{
+	int			limit = server_limit();
+	ScopeNames	names = {0};
+
+	if (use->kind != SCOPE_SERVER)
+	{
+		if (names_look_up_scope(use->kind, use->oid, monotonic, &names))
+			limit = names.limit;
+		else
+			limit = use->limit;
+	}
+	saturation_set_limit(scope, limit, alarm_threshold(limit, guc_saturation_warn));
+	saturation_read(scope, use);
+}
+
+/* ---------- alarms ---------- */
+
+static void
+judge(int scope, const ScopeUse *use, const Moment *moment)
+{
+	Alarm	   *alarm = saturation_alarm(scope);
+	bool		is_server = use->kind == SCOPE_SERVER;
+	AlarmFacts	facts = {
+		.monotonic = moment->monotonic,
+		.used = use->used,
+		.limit = Max(use->limit, NO_LIMIT),
+		.warn = guc_saturation_warn,
+		.refused = use->refused,
+		.in_sight = is_server && forecast.minutes >= 0 &&
+		forecast.minutes * INT64CONST(60) < guc_saturation_forecast,
+		.repeat = guc_log_repeat * USECS_PER_SEC,
+	};
+	Alert		alert = {
+		.use = *use,
+		.fresh = use->refused - alarm->refused,
+		.forecast = forecast,
+	};
+
+	alert.verb = alarm_judge(alarm, &facts);
+	if (alert.verb != ALARM_NOTHING)
+		alert_say(&alert, moment);
+	attentive |= alarm->on || use->refused != alarm->refused;
+}
+
+/*
+ * Is a limit to be looked up?  That of a scope that is in use, now and then;
+ * and that which somebody has been turned away by, for it may be new.
+ */
+static bool
+is_limit_wanted(int scope, const ScopeUse *use, bool all)
+{
+	return use->limit == UNKNOWN_LIMIT || use->refused != saturation_alarm(scope)->refused ||
+		(all && (use->used > 0 || use->threshold > 0));
+}
+
+/* Say once that there is no room for more databases and roles. */
+static void
+note_room(void)
+{
+	static bool said = false;
+
+	if (said || !saturation_is_full())
+		return;
+	said = true;
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("leakwatch has no room for the connections of more databases and roles"),
+			 errdetail("Those that connect for the first time from now on are counted for the server alone.")));
+}
+
+/* Look at all scopes.  all: read their limits again */
+static void
+look(const Moment *moment, bool all)
+{
+	attentive = false;
+	for (int scope = 0; scope < NUM_SCOPES; scope++)
+	{
+		ScopeUse	use;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!saturation_read(scope, &use))
+			continue;
+		if (is_limit_wanted(scope, &use, all))
+			look_up_limit(scope, &use, moment->monotonic);
+		judge(scope, &use, moment);
+	}
+	names_end_look_ups();
+	note_room();
+}
+
+/* Have the settings changed that thresholds come from? */
+static bool
+threshold_changed(void)
+{
+	static int	warn = -1;
+	bool		changed = warn != guc_saturation_warn;
+
+	warn = guc_saturation_warn;
+	return changed;
+}
+
+/*
+ * Do what there is to do.  Returns when to call this again at the latest.
+ * asked: somebody wants to see how it is now
+ */
+TimestampTz
+capacity_tend(const Moment *moment, bool asked)
+{
+	bool		due = samples_are_due(moment->now);
+	bool		all = due || asked || threshold_changed();
+
+	/* what our predecessor foresaw */
+	if (!forecast_known)
+		forecast = samples_forecast(server_limit());
+	forecast_known = true;
+	if (all || attentive || saturation_is_announced())
+	{
+		saturation_take_announced();
+		if (due)
+			take_sample(moment);
+		look(moment, all);
+	}
+	return samples_next_due(moment->now);
+}
