@@ -34,7 +34,7 @@ typedef enum Message
 	MESSAGE_TERMINATED
 } Message;
 
-#define INCIDENT_DETAIL_SIZE	72
+#define INCIDENT_DETAIL_SIZE	56
 
 typedef struct Incident
 {
