@@ -14,10 +14,12 @@ OBJS = \
 	src/blockers.o \
 	src/capacity.o \
 	src/chronicle.o \
+	src/client.o \
 	src/clock.o \
 	src/command.o \
 	src/connections.o \
 	src/control.o \
+	src/diag.o \
 	src/encoding.o \
 	src/enforce.o \
 	src/facts.o \
@@ -62,6 +64,7 @@ OBJS = \
 	src/verdict.o \
 	src/views.o \
 	src/waiters.o \
+	src/waiting.o \
 	src/watcher.o \
 	src/words.o \
 	src/worker.o \

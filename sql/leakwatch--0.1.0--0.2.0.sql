@@ -38,9 +38,12 @@ COMMENT ON COLUMN leakwatch.leaks.trail IS 'Statements of its transaction, oldes
 COMMENT ON COLUMN leakwatch.leaks.tags IS 'The tags (sqlcommenter, or key:value) of the newest of these statements that has some';
 COMMENT ON FUNCTION leakwatch.sqlcommenter_tags(text) IS 'The tags in the comments at the start and the end of a statement: those of sqlcommenter, and key:value pairs';
 
--- No incident is without an action.
-COMMENT ON COLUMN leakwatch.incidents.action IS 'What leakwatch has done: warned, would_terminate or terminated';
-COMMENT ON COLUMN leakwatch.leaks.action IS 'What leakwatch has done: warned, would_terminate or terminated';
+-- No incident is without an action, and none has ended because of it alone.
+COMMENT ON COLUMN leakwatch.incidents.action IS 'What leakwatch has done: warned, would_terminate or terminated (told to end)';
+COMMENT ON COLUMN leakwatch.leaks.action IS 'What leakwatch has done: warned, would_terminate or terminated (told to end)';
+COMMENT ON COLUMN leakwatch.incidents.outcome IS 'open, finished (the session went on), disconnected, terminated (by leakwatch), terminated_by_admin, timed_out (by the server), ended_by_server or server_restart';
+COMMENT ON COLUMN leakwatch.incidents.outcome_detail IS 'Which limit or timeout ended it, or why the server did';
+COMMENT ON COLUMN leakwatch.status.terminated IS 'Sessions told to end';
 
 --
 -- Columns are added at the end.  No command appends an OUT column to a function,
@@ -49,7 +52,8 @@ COMMENT ON COLUMN leakwatch.leaks.action IS 'What leakwatch has done: warned, wo
 ALTER TABLE leakwatch.incidents
 	ADD COLUMN blocked_pids integer[],
 	ADD COLUMN blocked_application text,
-	ADD COLUMN blocked_query text;
+	ADD COLUMN blocked_query text,
+	ADD COLUMN client_gone boolean;
 COMMENT ON COLUMN leakwatch.incidents.blocked_pids IS 'Process IDs of up to ten of the sessions that waited for its locks, the longest waiting first; NULL: none';
 COMMENT ON COLUMN leakwatch.incidents.blocked_application IS 'Name of the application that waited longest';
 COMMENT ON COLUMN leakwatch.incidents.blocked_query IS 'The statement with which it waited';
@@ -74,7 +78,15 @@ FROM (SELECT function, pg_catalog.array_agg(type::pg_catalog.oid ORDER BY positi
 		(9, 'leakwatch.status()', 'held_committing', 'bigint'),
 		(10, 'leakwatch.status()', 'held_maintenance', 'bigint'),
 		(11, 'leakwatch.status()', 'held_exported_snapshot', 'bigint'),
-		(12, 'leakwatch.status()', 'held_not_saturated', 'bigint')
+		(12, 'leakwatch.status()', 'held_not_saturated', 'bigint'),
+		(13, 'leakwatch.leaks()', 'client_gone', 'boolean'),
+		(14, 'leakwatch.sessions()', 'waiting_for_client_warn', 'interval'),
+		(15, 'leakwatch.sessions()', 'waiting_for_client_warn_source', 'text'),
+		(16, 'leakwatch.sessions()', 'waiting_for_client_terminate', 'interval'),
+		(17, 'leakwatch.sessions()', 'waiting_for_client_terminate_source', 'text'),
+		(18, 'leakwatch.sessions()', 'waiting_for', 'text'),
+		(19, 'leakwatch.sessions()', 'client_gone', 'boolean'),
+		(20, 'leakwatch.status()', 'lingering', 'integer')
 	) AS c (position, function, name, type) GROUP BY function) AS added
 WHERE p.oid OPERATOR(pg_catalog.=) added.function;
 
@@ -94,6 +106,16 @@ COMMENT ON COLUMN leakwatch.status.held_waiting IS 'Terminations held back becau
 COMMENT ON COLUMN leakwatch.status.held_committing IS 'Terminations held back because the session was committing';
 COMMENT ON COLUMN leakwatch.status.held_maintenance IS 'Terminations held back because the session was running a maintenance command';
 COMMENT ON COLUMN leakwatch.status.held_exported_snapshot IS 'Terminations held back because others could use its snapshot';
+COMMENT ON COLUMN leakwatch.incidents.client_gone IS 'Whether it was seen that its client was gone while its statement ran';
+COMMENT ON COLUMN leakwatch.leaks.client_gone IS 'Whether it has been seen that its client is gone while its statement runs';
+COMMENT ON COLUMN leakwatch.sessions.waiting_for_client_warn IS 'Limit after which a session waiting for its client within a statement is reported; NULL: off';
+COMMENT ON COLUMN leakwatch.sessions.waiting_for_client_warn_source IS 'Where that limit comes from';
+COMMENT ON COLUMN leakwatch.sessions.waiting_for_client_terminate IS 'Limit after which a session waiting for its client within a statement is terminated; NULL: off';
+COMMENT ON COLUMN leakwatch.sessions.waiting_for_client_terminate_source IS 'Where that limit comes from';
+COMMENT ON COLUMN leakwatch.sessions.waiting_for IS 'What it waits for its client to do in the middle of a statement: client read (to send) or client write (to take what it is sent); NULL: nothing';
+COMMENT ON COLUMN leakwatch.sessions.client_gone IS 'Whether it has been seen that its client is gone while its statement runs';
+COMMENT ON COLUMN leakwatch.status.lingering IS 'Sessions still there some seconds after they were told to end';
+
 COMMENT ON COLUMN leakwatch.status.held_not_saturated IS 'Terminations held back because connections did not run out';
 
 -- How connections are used, of the server and of each database and role.

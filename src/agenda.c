@@ -9,6 +9,9 @@
  * if that comes first.  What a session publishes brings the look forward, and
  * changed settings all of them.
  *
+ * An active session may have come to wait for its client without a change in
+ * its version, so a look there is taken whenever it is due.
+ *
  * Looks that are due in the time until the next scan are taken now instead,
  * so as not to wake for each; only a session that will meet a limit is waited
  * for.
@@ -122,7 +125,7 @@ look_at(int slot, const Walk *walk)
 {
 	Look	   *look = &looks[slot];
 
-	if (walk->all || look->due <= walk->now || (look->version & 1) != 0 ||
+	if (walk->all || look->due <= walk->now || look->active || (look->version & 1) != 0 ||
 		look->version != walk->version(slot))
 	{
 		walk->visit(slot, walk->arg);

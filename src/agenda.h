@@ -21,6 +21,7 @@ typedef struct Look
 	int			version;		/* of the session; odd: judge it anyway */
 	int			shortest_limit; /* in force there, ms; 0: none */
 	bool		followed;		/* it has open incidents */
+	bool		active;			/* it does what its version does not tell */
 } Look;
 
 /* A walk through the agenda. */

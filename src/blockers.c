@@ -61,6 +61,15 @@ observe(int slot, const Moment *moment)
 	if (!observe_read(&session, &observation) || !observe_apply(&session))
 		return true;
 
+	/* one that works may have lost its client */
+	if (session.state == SESSION_ACTIVE && session.waiting == CLIENT_NOTHING &&
+		locks_blocked(&session) > 0 && observe_client(&session, moment))
+	{
+		agenda_expect(slot);
+		if (!observe_read(&session, &observation) || !observe_apply(&session))
+			return true;
+	}
+
 	blocks = verdict_is_idle(&session) && locks_blocked(&session) > 0;
 	if (blocks == (session.since[SINCE_BLOCKING] != 0))
 		return blocks;

@@ -188,7 +188,11 @@ put_named(Row *row, ScopeKind kind, Oid oid, const char *name, int limit, HTAB *
 {
 	const Tally *tally = tally_of(tallies, kind, oid);
 	int			scope = saturation_find(kind, oid);
-	ScopeUse	use = {.kind = kind,.used = tally->sessions,.peak = tally->sessions};
+	ScopeUse	use = {
+		.kind = kind,
+		.used = tally->sessions,
+		.peak = tally->sessions,
+	};
 
 	if (scope >= 0)
 		saturation_read(scope, &use);

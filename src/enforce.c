@@ -28,7 +28,7 @@ protections(const EnforceFacts *facts)
 	}
 	if (!facts->terminate_active)
 	{
-		if (facts->state == SESSION_ACTIVE)
+		if (facts->state == SESSION_ACTIVE && !facts->awaits_client)
 			held |= RULE_BIT(RULE_ACTIVE);
 		if (facts->state == SESSION_UNKNOWN)
 			held |= RULE_BIT(RULE_UNKNOWN_STATE);

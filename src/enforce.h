@@ -38,6 +38,7 @@ typedef struct EnforceFacts
 	/* the session */
 	PolicyMode	mode;
 	SessionState state;
+	bool		awaits_client;	/* it is active only for its client to go on */
 	bool		superuser;		/* its role is one */
 	bool		role_unknown;	/* it may be one */
 	bool		listed_application; /* on leakwatch.protected_applications */

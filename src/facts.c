@@ -57,6 +57,7 @@ facts_public(Row *row, const Incident *incident, TimestampTz at, TransactionId n
 	row_int(row, "blocked_sessions", incident->blocked_peak);
 	row_lock(row, "strongest_lock", &incident->lock);
 	row_names(row, "holds", incident->holdings, NUM_HOLDINGS, holding_name);
+	row_bool(row, "client_gone", incident->session.client_gone);
 	if (xmin_age >= 0)
 	{
 		row_bigint(row, "xmin_age", xmin_age);

@@ -185,10 +185,11 @@ outcome_of(const Seat *seat, const SlotEnd *end, const Moment *moment,
 	const char *words;
 	bool		stopping = end->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN &&
 	!seat->signalled && server_is_stopping(moment);
-	Outcome		outcome = outcome_of_end(end->sqlerrcode, seat->signalled, stopping, &words);
+	Outcome		outcome = outcome_of_end(end->sqlerrcode, end->fatal, seat->signalled, stopping,
+										 &words);
 
-	if (words == NULL && outcome == OUTCOME_DISCONNECTED && end->sqlerrcode != 0)
-		snprintf(detail, size, "FATAL, SQLSTATE %s", unpack_sql_state(end->sqlerrcode));
+	if (outcome == OUTCOME_ENDED_BY_SERVER)
+		snprintf(detail, size, "%s, SQLSTATE %s", words, unpack_sql_state(end->sqlerrcode));
 	else
 		strlcpy(detail, words != NULL ? words : "", size);
 	return outcome;
@@ -248,6 +249,18 @@ follow_end(Seat *seat, const Moment *moment)
 /* ---------- going on ---------- */
 
 /*
+ * When a session went on, as near as can be told: with its newest change of
+ * state, unless that is older than what it went on from.
+ */
+static TimestampTz
+went_on_at(const Incident *incident, const Session *session, TimestampTz now)
+{
+	TimestampTz changed = session->since[SINCE_STATE];
+
+	return changed > incident->since ? Min(changed, now) : now;
+}
+
+/*
  * Close the incident of this kind if the session is no longer so.  Returns
  * whether that was done.
  */
@@ -264,14 +277,13 @@ close_if_over(Seat *seat, LeakKind kind, const Session *session, const Verdict *
 	if (incident->since != session->since[kind_info(kind)->clock] ||
 		!(verdict_applies(session) & KIND_BIT(kind)))
 	{
-		/* as near as can be told: its newest change of state */
-		if (kind != KIND_IDLE_BLOCKER ||
-			session->since[SINCE_STATE] != incident->session.since[SINCE_STATE])
-			close_incident(seat, kind, OUTCOME_FINISHED,
-						   Min(session->since[SINCE_STATE], moment->now), NULL);
-		else
+		if (kind == KIND_IDLE_BLOCKER &&
+			session->since[SINCE_STATE] == incident->session.since[SINCE_STATE])
 			close_incident(seat, kind, OUTCOME_FINISHED, moment->now,
 						   "nobody waits for its locks any more");
+		else
+			close_incident(seat, kind, OUTCOME_FINISHED,
+						   went_on_at(incident, session, moment->now), NULL);
 		return true;
 	}
 	if (!(verdict->leaking & KIND_BIT(kind)))
@@ -291,18 +303,23 @@ update_incident(int index, const Session *session, const Policy *policy,
 	const Incident *incident = incident_peek(index);
 	LeakKind	kind = incident->kind;
 	int64		gained = session->gained[kind_info(kind)->clock];
+	bool		record = incident->session.client_gone != session->client_gone;
 	Incident   *edit;
 
 	if (incident->session.state != session->state || incident->horizon != horizon ||
-		incident->gained != gained)
+		incident->gained != gained || incident->session.waiting != session->waiting || record ||
+		incident->session.client_unknown != session->client_unknown)
 	{
 		edit = incident_edit(index);
 		edit->session.state = session->state;
 		memcpy(edit->session.gained, session->gained, sizeof(session->gained));
+		edit->session.waiting = session->waiting;
+		edit->session.client_gone = session->client_gone;
+		edit->session.client_unknown = session->client_unknown;
 		if (edit->horizon != horizon)
 			set_horizon(edit, horizon);
 		edit->gained = gained;
-		incident_edited(index, false);
+		incident_edited(index, record);
 	}
 
 	if (!guc_capture_query &&

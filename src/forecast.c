@@ -69,7 +69,10 @@ median_slope(const int *floors, int count)
 Forecast
 forecast_use(const int *used, int count, int limit)
 {
-	Forecast	forecast = {.growth = 0,.minutes = -1};
+	Forecast	forecast = {
+		.growth = 0,
+		.minutes = -1,
+	};
 	int			blocks = Min(count / FORECAST_BLOCK, FORECAST_MAX_BLOCKS);
 	int			first = count - blocks * FORECAST_BLOCK;
 	int			floors[FORECAST_MAX_BLOCKS];

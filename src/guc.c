@@ -138,6 +138,7 @@ assign_mode(int newval, void *extra)
 #define FOR_EACH_KIND(DO) \
 	DO(idle_in_transaction, KIND_IDLE_IN_TRANSACTION) \
 	DO(aborted_transaction, KIND_ABORTED_TRANSACTION) \
+	DO(waiting_for_client, KIND_WAITING_FOR_CLIENT) \
 	DO(idle_blocker, KIND_IDLE_BLOCKER) \
 	DO(transaction, KIND_TRANSACTION) \
 	DO(idle_session, KIND_IDLE_SESSION) \

@@ -89,6 +89,7 @@ static const struct
 	{"blocked_pids", REPLACE},
 	{"blocked_application", REPLACE},
 	{"blocked_query", REPLACE},
+	{"client_gone", REPLACE},
 };
 
 /* A set of columns is a mask of 1 << index. */

@@ -20,6 +20,7 @@
 #include "listen.h"
 #include "nodes/parsenodes.h"
 #include "note.h"
+#include "outcome.h"
 #include "saturation.h"
 #include "slot.h"
 #include "storage/ipc.h"
@@ -35,6 +36,9 @@ static ProcessUtility_hook_type prev_process_utility = NULL;
 /* Set in the two workers, whose errors the status view shows. */
 static bool is_actor = false;
 static Actor this_actor;
+
+/* The client of this session has left it without a word. */
+static bool client_left = false;
 
 /* This transaction has created or updated the extension. */
 static bool extension_changed = false;
@@ -53,10 +57,11 @@ wake_watcher(int code, Datum arg)
 static void
 note_fatal(ErrorData *edata)
 {
+	int			sqlerrcode = client_left ? 0 : edata->sqlerrcode;
 	Excess		reason;
 
 	/* an end that the watcher waits for is noticed at once; last comes first */
-	if (slot_publish_end(edata->sqlerrcode))
+	if (slot_publish_end(sqlerrcode, outcome_fatal(sqlerrcode, edata->message_id)))
 	{
 		on_proc_exit(wake_watcher, 0);
 		slot_announce_exit();
@@ -85,6 +90,8 @@ note_fatal(ErrorData *edata)
 static void
 on_emit_log(ErrorData *edata)
 {
+	if (outcome_client_left(edata->sqlerrcode, edata->message_id))
+		client_left = true;
 	if (edata->elevel >= FATAL)
 	{
 		note_fatal(edata);
@@ -126,7 +133,8 @@ note_extension_created(void)
 static void
 note_going_on(void)
 {
-	if (unlikely(slot_is_addressed()) && slot_is_watched() && !proc_exit_inprogress)
+	if (unlikely(slot_is_addressed()) && slot_is_watched() && !client_left &&
+		!proc_exit_inprogress)
 		slot_publish_going_on(GetCurrentStatementStartTimestamp());
 }
 

@@ -524,9 +524,34 @@ Excess
 incident_excess(const Incident *incident, TimestampTz now)
 {
 	TimestampTz end = incident->outcome == OUTCOME_OPEN ? now : incident->ended_at;
+	Excess		excess = verdict_excess(incident->kind, incident->warn_limit,
+										incident->terminate_limit,
+										incident->since + incident->gained, end);
 
-	return verdict_excess(incident->kind, incident->warn_limit, incident->terminate_limit,
-						  incident->since + incident->gained, end);
+	excess.client_gone = incident->session.client_gone;
+	return excess;
+}
+
+/*
+ * Has its session been told to end and not done so?  It has once that has been
+ * said in the log.
+ */
+bool
+incident_lingers(const Incident *incident)
+{
+	return incident->outcome == OUTCOME_OPEN && incident->action == ACTION_TERMINATED &&
+		incident->reminders > 0;
+}
+
+/* How many sessions do so, each with one incident that says so; as a hint. */
+int
+incident_lingering_count(void)
+{
+	int			count = 0;
+
+	for (int i = 0; i < incidents->count; i++)
+		count += incident_is_open(i) && incident_lingers(&incidents->entries[i].incident);
+	return count;
 }
 
 /*

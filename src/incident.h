@@ -31,7 +31,8 @@ typedef enum Message
 	MESSAGE_OPENED,
 	MESSAGE_REMINDER,
 	MESSAGE_WOULD_TERMINATE,
-	MESSAGE_TERMINATED
+	MESSAGE_TERMINATED,			/* told to end */
+	MESSAGE_LINGERING			/* and is still there */
 } Message;
 
 #define INCIDENT_DETAIL_SIZE	56
@@ -65,7 +66,10 @@ typedef struct Incident
 	TransactionId horizon;		/* that it holds; invalid: none */
 	int64		xmin_age_peak;	/* of horizons before that one; -1: none */
 	TimestampTz warned_at;		/* when last */
-	int			reminders;		/* warnings repeated so far */
+	int			reminders;		/* warnings repeated so far; with told_at, of
+								 * that */
+	TimestampTz told_at;		/* when its session was told to end; 0: not so
+								 * far */
 	uint32		held;			/* which rules have held termination back */
 	Message		owed;			/* still to be said */
 	Excess		owed_excess;	/* over the limit that it is about */
@@ -112,6 +116,8 @@ extern bool incident_copy_trail(int index, const Incident *incident, Trail *trai
 extern int64 incident_duration(const Incident *incident, TimestampTz now);
 extern void incident_owe(Incident *edit, Message message, const Excess *excess);
 extern Excess incident_excess(const Incident *incident, TimestampTz now);
+extern bool incident_lingers(const Incident *incident);
+extern int	incident_lingering_count(void);
 extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);
 extern const char *incident_action_name(IncidentAction action);
 

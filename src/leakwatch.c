@@ -9,6 +9,7 @@
 
 #include "compat.h"
 
+#include "client.h"
 #include "commands/extension.h"
 #include "guc.h"
 #include "hooks.h"
@@ -39,6 +40,7 @@ _PG_init(void)
 	guc_define();
 	guc_define_postmaster();
 	shmem_install();
+	client_install();
 	hooks_install();
 
 	/* pg_upgrade wants a server in which nobody but itself does anything */

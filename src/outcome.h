@@ -16,11 +16,14 @@ typedef enum Outcome
 	OUTCOME_TERMINATED,
 	OUTCOME_TERMINATED_BY_ADMIN,
 	OUTCOME_TIMED_OUT,
+	OUTCOME_ENDED_BY_SERVER,
 	OUTCOME_SERVER_RESTART
 } Outcome;
 
-extern Outcome outcome_of_end(int sqlerrcode, bool signalled, bool stopping,
-							  const char **detail);
+extern int	outcome_fatal(int sqlerrcode, const char *message);
+extern bool outcome_client_left(int sqlerrcode, const char *message);
+extern Outcome outcome_of_end(int sqlerrcode, int fatal, bool signalled, bool stopping,
+							  const char **words);
 extern const char *outcome_name(Outcome outcome);
 
 #endif							/* LEAKWATCH_OUTCOME_H */

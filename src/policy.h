@@ -18,6 +18,7 @@ typedef enum LeakKind
 {
 	KIND_IDLE_IN_TRANSACTION,
 	KIND_ABORTED_TRANSACTION,
+	KIND_WAITING_FOR_CLIENT,
 	KIND_IDLE_BLOCKER,
 	KIND_IDLE_SESSION,
 	KIND_TRANSACTION,
@@ -77,6 +78,14 @@ typedef enum SessionState
 	SESSION_IDLE_IN_ABORTED_TRANSACTION
 } SessionState;
 
+/* What a session in the middle of a statement waits for its client to do. */
+typedef enum ClientWait
+{
+	CLIENT_NOTHING,
+	CLIENT_READ,				/* to send: the server reads */
+	CLIENT_WRITE				/* to take: the server writes */
+} ClientWait;
+
 /*
  * The clocks that limits run on.  The first are the server's; the others start
  * with what the watcher sees, and are 0 while it does not: see observe.c.
@@ -86,6 +95,7 @@ typedef enum SessionClock
 	SINCE_STATE,				/* last change of state */
 	SINCE_TRANSACTION,			/* start of the transaction, 0 outside one */
 	SINCE_BACKEND,				/* start of the backend */
+	SINCE_WAITING,				/* waits for its client within a statement */
 	SINCE_BLOCKING				/* is idle and others wait for its locks */
 } SessionClock;
 
@@ -106,7 +116,10 @@ typedef struct Session
 	Oid			database;
 	Oid			role;
 	SessionState state;
+	ClientWait	waiting;		/* as of the look that SINCE_WAITING is of */
 	bool		listening;
+	bool		client_gone;	/* the watcher has seen that it has none */
+	bool		client_unknown; /* it has looked, and could not tell */
 	bool		vacuuming;		/* its transaction keeps nobody's rows */
 	TimestampTz since[NUM_CLOCKS];
 	int64		gained[NUM_CLOCKS];

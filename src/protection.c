@@ -291,15 +291,18 @@ protection_application(const char *application_name)
 
 /* Is this client address protected?  One of a Unix socket never is. */
 bool
-protection_address(const SockAddr *address)
+protection_address(const struct sockaddr *address, Size size)
 {
+	struct sockaddr_storage storage = {0};
+
 	if (networks == NULL)
 		return false;
 
+	memcpy(&storage, address, Min(size, sizeof(storage)));
 	for (int i = 0; i < networks->count; i++)
 	{
-		if (address->addr.ss_family == networks->networks[i].address.ss_family &&
-			pg_range_sockaddr(&address->addr, &networks->networks[i].address,
+		if (storage.ss_family == networks->networks[i].address.ss_family &&
+			pg_range_sockaddr(&storage, &networks->networks[i].address,
 							  &networks->networks[i].mask))
 			return true;
 	}

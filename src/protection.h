@@ -8,7 +8,8 @@
 #ifndef LEAKWATCH_PROTECTION_H
 #define LEAKWATCH_PROTECTION_H
 
-#include "libpq/pqcomm.h"
+#include <sys/socket.h>
+
 #include "utils/guc.h"
 
 extern bool protection_check_applications(char **newval, void **extra, GucSource source);
@@ -17,6 +18,6 @@ extern bool protection_check_addresses(char **newval, void **extra, GucSource so
 extern void protection_assign_addresses(const char *newval, void *extra);
 
 extern bool protection_application(const char *application_name);
-extern bool protection_address(const SockAddr *address);
+extern bool protection_address(const struct sockaddr *address, Size size);
 
 #endif							/* LEAKWATCH_PROTECTION_H */

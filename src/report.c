@@ -55,10 +55,14 @@ message_text(Message message, const Incident *incident, const Excess *excess)
 		[MESSAGE_OPENED] = "session with PID %d has been %s",
 		[MESSAGE_REMINDER] = "session with PID %d is still there and has been %s",
 		[MESSAGE_WOULD_TERMINATE] = "session with PID %d would be terminated: it has been %s",
-		[MESSAGE_TERMINATED] = "terminated session with PID %d: it had been %s",
+		[MESSAGE_TERMINATED] = "session with PID %d has been told to end: it had been %s",
+		[MESSAGE_LINGERING] = "session with PID %d is still there %s after it was told to end",
 	};
 	char		words[WORDS_EXCESS_SIZE];
 
+	if (message == MESSAGE_LINGERING)
+		return psprintf(form[message], incident->session.pid,
+						words_duration(excess->at - incident->told_at, words, sizeof(words)));
 	return psprintf(form[message], incident->session.pid,
 					words_excess(excess, words, sizeof(words)));
 }
@@ -164,6 +168,31 @@ add_waiters_detail(StringInfo out, const Incident *incident, TimestampTz now)
 	}
 }
 
+/* What there is to say of its client. */
+static void
+add_client_detail(StringInfo out, const Session *session)
+{
+	if (session->client_gone)
+		appendStringInfoString(out, " Its client is gone.");
+	else if (session->waiting == CLIENT_READ)
+		appendStringInfoString(out, " It waits for its client to send.");
+	else if (session->waiting == CLIENT_WRITE)
+		appendStringInfoString(out, " It waits for its client to read.");
+}
+
+/* What keeps a session that has been told to end. */
+static void
+add_lingering_detail(StringInfo out, const Session *session)
+{
+	uint32		event = session_wait_event(session);
+
+	if (event != 0)
+		appendStringInfo(out, " Its wait event is %s of type %s.",
+						 pgstat_get_wait_event(event), pgstat_get_wait_event_type(event));
+	else
+		appendStringInfoString(out, " It is running.");
+}
+
 /* What a session that runs a statement is at. */
 static void
 add_activity_detail(StringInfo out, const Activity *activity)
@@ -186,21 +215,30 @@ add_activity_detail(StringInfo out, const Activity *activity)
 
 /* What its people can do about it, or somebody else. */
 static const char *
-message_hint(Message message, LeakKind kind, const Activity *activity)
+message_hint(Message message, LeakKind kind, const Session *session, const Activity *activity)
 {
+	const char *hint = kind_info(kind)->hint;
+
+	if (message == MESSAGE_LINGERING)
+		return "A session ends when it gets to where it can be interrupted. A function in another language, or a system that does not answer, may keep it from that.";
 	if (activity->replicating && kind != KIND_SESSION)
 		return "See in pg_stat_replication whether the standbys are there that synchronous_standby_names asks for: each commit waits for them.";
 	if (message == MESSAGE_WOULD_TERMINATE)
 		return "Set leakwatch.mode to \"enforce\" to have it terminated.";
 	if (activity->progress.command != NULL && kind != KIND_SESSION)
 		return "Maintenance takes its time: run it when its locks are in nobody's way, and raise leakwatch.transaction_warn for the role that does.";
-	return kind_info(kind)->hint;
+	if (session->client_gone)
+		return "The server notices that a client is gone when it next sends to it. Set client_connection_check_interval to have it look meanwhile.";
+	if (session->client_unknown)
+		return psprintf("%s Whether its client is still there is not known: set client_connection_check_interval to have the server look.",
+						hint);
+	return hint;
 }
 
 /* The DETAIL: who it is, what it holds, what it did last. */
 static char *
-message_detail(const Incident *incident, const Trail *trail, const Activity *activity,
-			   TimestampTz now)
+message_detail(Message message, const Incident *incident, const Trail *trail,
+			   const Activity *activity, TimestampTz now)
 {
 	const Session *session = &incident->session;
 	const SessionText *text = &incident->text;
@@ -226,7 +264,10 @@ message_detail(const Incident *incident, const Trail *trail, const Activity *act
 		appendStringInfo(&out, " Transaction open for %s.",
 						 words_duration(verdict_age(session, SINCE_TRANSACTION, now),
 										duration, sizeof(duration)));
+	add_client_detail(&out, session);
 	add_activity_detail(&out, activity);
+	if (message == MESSAGE_LINGERING)
+		add_lingering_detail(&out, session);
 	if (incident->blocked_sessions > 0)
 		appendStringInfo(&out, incident->blocked_sessions == 1 ?
 						 " Blocks %d other session." : " Blocks %d other sessions.",
@@ -295,8 +336,8 @@ report_incident(Message message, const Incident *incident, const Trail *trail,
 	ereport(guc_log_level,
 			(errcode(kind_info(excess->kind)->sqlerrcode),
 			 errmsg_internal("%s", message_text(message, incident, excess)),
-			 errdetail_internal("%s", message_detail(incident, trail, &activity, excess->at)),
-			 errhint("%s", message_hint(message, excess->kind, &activity))));
+			 errdetail_internal("%s", message_detail(message, incident, trail, &activity, excess->at)),
+			 errhint("%s", message_hint(message, excess->kind, &incident->session, &activity))));
 	said++;
 }
 
@@ -361,7 +402,7 @@ summarise(void)
 	ereport(guc_log_level,
 			(errcode(ERRCODE_WARNING),
 			 unsaid_terminated > 0 ?
-			 errmsg("%d more messages about sessions over a limit, %d of them about terminated ones",
+			 errmsg("%d more messages about sessions over a limit, %d of them about such as have been told to end",
 					unsaid, unsaid_terminated) :
 			 errmsg("%d more messages about sessions over a limit", unsaid),
 			 errdetail_internal("%s", out.data),

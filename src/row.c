@@ -240,7 +240,7 @@ row_lock(Row *row, const char *name, const HeldLock *lock)
 
 /* The columns client_addr and client_port, as in pg_stat_activity. */
 void
-row_client(Row *row, const SockAddr *client)
+row_client(Row *row, const ClientAddress *client)
 {
 	char		address[NI_MAXHOST];
 	int			port;

@@ -11,7 +11,7 @@
 #include "access/tupdesc.h"
 #include "fmgr.h"
 #include "locks.h"
-#include "libpq/pqcomm.h"
+#include "session.h"
 #include "trail.h"
 
 typedef struct Row
@@ -39,7 +39,7 @@ extern void row_names(Row *row, const char *name, uint32 bits, int nbits,
 					  const char *(*bit_name) (int bit));
 extern void row_ints(Row *row, const char *name, const int *values, int count);
 extern void row_lock(Row *row, const char *name, const HeldLock *lock);
-extern void row_client(Row *row, const SockAddr *client);
+extern void row_client(Row *row, const ClientAddress *client);
 extern void row_trail(Row *row, const Trail *trail, int encoding);
 
 #endif							/* LEAKWATCH_ROW_H */

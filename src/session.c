@@ -22,6 +22,7 @@
 #include "storage/s_lock.h"		/* SPIN_DELAY() */
 #include "utils/acl.h"
 #include "utils/backend_status.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 /*
@@ -121,6 +122,9 @@ session_read(int slot, Session *session)
 			session->version = before;
 			session->state = session_state(state);
 			session->listening = false;
+			session->waiting = CLIENT_NOTHING;
+			session->client_gone = false;
+			session->client_unknown = false;
 			session->vacuuming = false;
 			for (int clock = NUM_SERVER_CLOCKS; clock < NUM_CLOCKS; clock++)
 				session->since[clock] = 0;
@@ -153,6 +157,90 @@ session_is_same(const Session *a, const Session *b)
 		memcmp(a->since, b->since, NUM_SERVER_CLOCKS * sizeof(a->since[0])) == 0;
 }
 
+/* ---------- what it waits for ---------- */
+
+/* The process in each slot as last found; only the watcher keeps that. */
+static PGPROC **procs = NULL;
+
+/* Called once by the watcher, who asks all the time. */
+void
+session_keep_processes(void)
+{
+	procs = MemoryContextAllocZero(TopMemoryContext, mul_size(sizeof(PGPROC *), MaxBackends));
+}
+
+static bool
+is_process_of(PGPROC *proc, const Session *session)
+{
+	return proc != NULL && proc->pid == session->pid && compat_proc_slot(proc) == session->slot;
+}
+
+/*
+ * The process of a session, or NULL.  Up to 16 it takes a lock to look that
+ * up, and none to see that it still is the one that was found.
+ */
+static PGPROC *
+process_of(const Session *session)
+{
+	PGPROC	   *proc = procs != NULL ? procs[session->slot] : NULL;
+
+	if (is_process_of(proc, session))
+		return proc;
+	proc = compat_slot_proc(session->slot);
+	if (!is_process_of(proc, session))
+		return NULL;
+	if (procs != NULL)
+		procs[session->slot] = proc;
+	return proc;
+}
+
+/* The wait event of a session; 0 if it waits for nothing. */
+uint32
+session_wait_event(const Session *session)
+{
+	volatile PGPROC *proc = process_of(session);
+
+	return proc != NULL ? proc->wait_event_info : 0;
+}
+
+/*
+ * What an active session waits for its client to do.  An idle one does so as
+ * well, and that is no news.
+ */
+ClientWait
+session_waiting(const Session *session)
+{
+	if (session->state != SESSION_ACTIVE)
+		return CLIENT_NOTHING;
+	switch (session_wait_event(session))
+	{
+		case WAIT_EVENT_CLIENT_READ:
+			return CLIENT_READ;
+		case WAIT_EVENT_CLIENT_WRITE:
+			return CLIENT_WRITE;
+		default:
+			return CLIENT_NOTHING;
+	}
+}
+
+/* As the views name it; NULL for nothing. */
+const char *
+session_waiting_name(ClientWait waiting)
+{
+	switch (waiting)
+	{
+		case CLIENT_READ:
+			return "client read";
+		case CLIENT_WRITE:
+			return "client write";
+		case CLIENT_NOTHING:
+			break;
+	}
+	return NULL;
+}
+
+/* ---------- strings ---------- */
+
 /*
  * Read the strings of a session.  False when the session is no longer as it
  * was read before, or is just changing, so that numbers and strings are always
@@ -172,7 +260,8 @@ session_read_text(const Session *session, SessionText *text)
 		pgstat_begin_read_activity(entry, before);
 		strlcpy(text->application_name, unvolatize(PgBackendStatus *, entry)->st_appname,
 				NAMEDATALEN);
-		memcpy(&text->client, unvolatize(SockAddr *, &entry->st_clientaddr), sizeof(SockAddr));
+		memcpy(&text->client, unvolatize(SockAddr *, &entry->st_clientaddr),
+			   sizeof(ClientAddress));
 		text->query_id = (uint64) entry->st_query_id;
 		text->query_start = entry->st_activity_start_timestamp;
 		strlcpy(text->query, unvolatize(PgBackendStatus *, entry)->st_activity_raw,
@@ -272,25 +361,30 @@ session_names(const Session *session, SessionNames *names)
  * address and port -1 for a Unix socket; false where neither is known.
  */
 bool
-session_client(const SockAddr *client, char *address, Size address_size, int *port)
+session_client(const ClientAddress *client, char *address, Size address_size, int *port)
 {
+	struct sockaddr_storage storage = {0};
+	socklen_t	length = sizeof(struct sockaddr_in);
 	char		service[NI_MAXSERV];
 
 	address[0] = '\0';
 	*port = -1;
 
-	switch (client->addr.ss_family)
+	switch (client->any.sa_family)
 	{
 		case AF_UNIX:
 			return true;
 		case AF_INET:
+			break;
 		case AF_INET6:
+			length = sizeof(struct sockaddr_in6);
 			break;
 		default:
 			return false;
 	}
 
-	if (pg_getnameinfo_all(&client->addr, client->salen, address, address_size,
+	memcpy(&storage, client, length);
+	if (pg_getnameinfo_all(&storage, length, address, address_size,
 						   service, sizeof(service),
 						   NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 	{

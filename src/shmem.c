@@ -12,6 +12,7 @@
 
 #include "compat.h"
 
+#include "client.h"
 #include "clock.h"
 #include "control.h"
 #include "incident.h"
@@ -37,6 +38,7 @@ static const struct
 	{control_shmem_size, control_shmem_init},
 	{slot_shmem_size, slot_shmem_init},
 	{observe_shmem_size, observe_shmem_init},
+	{client_shmem_size, client_shmem_init},
 	{clock_shmem_size, clock_shmem_init},
 	{trail_shmem_size, trail_shmem_init},
 	{terminate_shmem_size, terminate_shmem_init},

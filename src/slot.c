@@ -144,6 +144,7 @@ begin_my_slot(void)
 		mine->owner.pid = MyProcPid;
 		mine->owner.backend_start = MyStartTimestamp;
 		mine->owner.sqlerrcode = 0;
+		mine->owner.fatal = 0;
 		mine->owner.went_on_at = 0;
 		mine->listening = false;
 		mine->overridden = 0;
@@ -292,17 +293,18 @@ slot_is_addressed(void)
 }
 
 /*
- * Publish the SQLSTATE of the FATAL that ends this session.  Returns whether
- * the watcher has marked the session.
+ * Publish the SQLSTATE of the FATAL that ends this session, and which one
+ * that is.  Returns whether the watcher has marked the session.
  */
 bool
-slot_publish_end(int sqlerrcode)
+slot_publish_end(int sqlerrcode, int fatal)
 {
 	Slot	   *slot = begin_my_slot();
 
 	if (slot == NULL)
 		return false;
 	slot->published.owner.sqlerrcode = sqlerrcode;
+	slot->published.owner.fatal = fatal;
 	change_end(&slot->changes);
 	return slot_is_watched();
 }

@@ -25,6 +25,7 @@ typedef struct SlotEnd
 {
 	int			pid;
 	int			sqlerrcode;		/* of the FATAL; 0: none */
+	int			fatal;			/* which one that is; see outcome_fatal() */
 	TimestampTz backend_start;
 	TimestampTz went_on_at;		/* when a statement that ended a transaction
 								 * came in; noted only of marked sessions */
@@ -48,7 +49,7 @@ extern bool slot_is_watched(void);
 extern bool slot_is_addressed(void);
 extern void slot_announce(void);
 extern void slot_announce_exit(void);
-extern bool slot_publish_end(int sqlerrcode);
+extern bool slot_publish_end(int sqlerrcode, int fatal);
 extern bool slot_my_reason(Excess *reason);
 extern bool slot_take_report(TimestampTz at, Excess *report);
 

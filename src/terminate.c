@@ -61,18 +61,19 @@ terminate_shmem_init(void)
  */
 void
 terminate_facts(const Session *session, const SessionText *text,
-				const SessionNames *names, const Policy *policy, int blocked,
-				bool saturated, EnforceFacts *facts)
+				const SessionNames *names, const Policy *policy, const Verdict *verdict,
+				TimestampTz now, int blocked, bool saturated, EnforceFacts *facts)
 {
 	Activity	activity;
 
 	activity_read(session, &activity);
 	facts->mode = policy->value[POLICY_MODE];
 	facts->state = session->state;
+	facts->awaits_client = verdict_waits(session, verdict, now);
 	facts->superuser = names->superuser;
 	facts->role_unknown = names->role_unknown;
 	facts->listed_application = protection_application(text->application_name);
-	facts->listed_address = protection_address(&text->client);
+	facts->listed_address = protection_address(&text->client.any, sizeof(text->client));
 	facts->waiting = activity.waits_for_lock || observe_waited(session, GetCurrentTimestamp());
 	facts->committing = activity.committing;
 	facts->maintenance = activity.progress.command != NULL;
@@ -148,12 +149,13 @@ may_not_end_now(const Session *session)
 }
 
 /*
- * Terminate a session if it still is exactly what was judged.  Nothing here
- * waits.  As pg_terminate_backend does, this signals the process group; on
- * failure errno tells why.
+ * Terminate a session if it still is exactly what was judged, and, if that
+ * counted, still waits for its client.  Nothing here waits.  As
+ * pg_terminate_backend does, this signals the process group; on failure errno
+ * tells why.
  */
 TerminateResult
-terminate_session(const Session *session, const Excess *excess, int64 monotonic)
+terminate_session(const Session *session, bool waits, const Excess *excess, int64 monotonic)
 {
 	Session		now;
 	TerminateResult result;
@@ -163,7 +165,7 @@ terminate_session(const Session *session, const Excess *excess, int64 monotonic)
 
 	/* one that is just changing its state goes on */
 	if (session_read(session->slot, &now) != READ_DONE || !session_is_same(session, &now) ||
-		may_not_end_now(&now))
+		may_not_end_now(&now) || (waits && !observe_still_waits(session)))
 		result = TERMINATE_SPARED;
 #ifdef HAVE_SETSID
 	else if (kill(-session->pid, SIGTERM) == 0)

@@ -24,12 +24,13 @@ extern void terminate_shmem_init(void);
 
 extern void terminate_facts(const Session *session, const SessionText *text,
 							const SessionNames *names, const Policy *policy,
-							int blocked, bool saturated, EnforceFacts *facts);
+							const Verdict *verdict, TimestampTz now, int blocked,
+							bool saturated, EnforceFacts *facts);
 
 /* The watcher's. */
 extern bool terminate_brake_allows(int64 monotonic);
 extern void terminate_brake_held(void);
-extern TerminateResult terminate_session(const Session *session, const Excess *excess,
-										 int64 monotonic);
+extern TerminateResult terminate_session(const Session *session, bool waits,
+										 const Excess *excess, int64 monotonic);
 
 #endif							/* LEAKWATCH_TERMINATE_H */

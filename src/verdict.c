@@ -13,6 +13,10 @@
 #include "kind.h"
 #include "verdict.h"
 
+/* After so many us without anything from or to its client, a session rests. */
+#define READ_PAUSE	INT64CONST(1000000)
+#define WRITE_PAUSE	INT64CONST(5000000)
+
 /* The most specific of some kinds, of which there is at least one. */
 LeakKind
 verdict_first_kind(uint32 kinds)
@@ -31,7 +35,7 @@ verdict_age(const Session *session, SessionClock clock, TimestampTz now)
 	return now - session->since[clock] - session->gained[clock];
 }
 
-/* Is it idle in whatever way? */
+/* Is it idle in whatever way, or waiting for its client within a statement? */
 bool
 verdict_is_idle(const Session *session)
 {
@@ -45,7 +49,7 @@ verdict_is_idle(const Session *session)
 		case SESSION_UNKNOWN:
 			break;
 	}
-	return false;
+	return session->since[SINCE_WAITING] != 0;
 }
 
 /* The kinds that a session in this state can be of, whatever the limits. */
@@ -56,6 +60,8 @@ verdict_applies(const Session *session)
 
 	if (session->since[SINCE_TRANSACTION] != 0 && !session->vacuuming)
 		applies |= KIND_BIT(KIND_TRANSACTION);
+	if (session->since[SINCE_WAITING] != 0)
+		applies |= KIND_BIT(KIND_WAITING_FOR_CLIENT);
 	if (session->since[SINCE_BLOCKING] != 0 && verdict_is_idle(session))
 		applies |= KIND_BIT(KIND_IDLE_BLOCKER);
 
@@ -115,6 +121,9 @@ verdict_judge(const Session *session, const Policy *policy, TimestampTz now,
 			if (limit == 0)
 				continue;
 			deadline = session->since[clock] + session->gained[clock] + limit * INT64CONST(1000);
+			/* the limit is for clients that may come back */
+			if (kind == KIND_WAITING_FOR_CLIENT && session->client_gone && !terminates)
+				deadline = Min(deadline, now);
 			if (now >= deadline)
 			{
 				verdict->leaking |= KIND_BIT(kind);
@@ -178,9 +187,50 @@ verdict_terminate_excess(const Session *session, const Policy *policy, LeakKind 
 						 TimestampTz at)
 {
 	SessionClock clock = kind_info(kind)->clock;
+	Excess		excess = verdict_excess(kind, 0, policy->value[POLICY_TERMINATE(kind)],
+										session->since[clock] + session->gained[clock], at);
 
-	return verdict_excess(kind, 0, policy->value[POLICY_TERMINATE(kind)],
-						  session->since[clock] + session->gained[clock], at);
+	excess.client_gone = session->client_gone;
+	return excess;
+}
+
+/*
+ * Has it waited for its client for so long that it can't be said to be at
+ * work?  Between two bits that a slow client takes there is a pause, which
+ * no one between two that it sends can be told from.
+ */
+bool
+verdict_waits(const Session *session, const Verdict *verdict, TimestampTz now)
+{
+	if (session->since[SINCE_WAITING] == 0)
+		return false;
+	return session->client_gone || (verdict->terminate & KIND_BIT(KIND_WAITING_FOR_CLIENT)) ||
+		verdict_age(session, SINCE_WAITING, now) >=
+		(session->waiting == CLIENT_WRITE ? WRITE_PAUSE : READ_PAUSE);
+}
+
+/* Does anything in a policy depend on whether a session waits for its client? */
+bool
+verdict_needs_waiting(const Policy *policy)
+{
+	return policy->value[POLICY_MODE] != MODE_OFF &&
+		(policy->value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] != 0 ||
+		 policy->value[POLICY_TERMINATE(KIND_WAITING_FOR_CLIENT)] != 0 ||
+		 policy->value[POLICY_TERMINATE(KIND_TRANSACTION)] != 0 ||
+		 policy->value[POLICY_TERMINATE(KIND_SESSION)] != 0);
+}
+
+/*
+ * How often a session has to be looked at to see it before it meets a limit, in
+ * ms.  The clock of one that waits for its client starts with a look, and so
+ * does not wait for the limit.
+ */
+static int
+look_interval(LeakKind kind, int limit)
+{
+	if (kind_info(kind)->clock == SINCE_WAITING)
+		return Max(limit / 2, Min(limit, 1000));
+	return limit;
 }
 
 /*
@@ -196,8 +246,10 @@ verdict_shortest_limit(const Policy *policy)
 		return 0;
 	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES; i++)
 	{
-		if (policy->value[i] > 0 && (shortest == 0 || policy->value[i] < shortest))
-			shortest = policy->value[i];
+		int			interval = look_interval(POLICY_KIND(i), policy->value[i]);
+
+		if (interval > 0 && (shortest == 0 || interval < shortest))
+			shortest = interval;
 	}
 	return shortest;
 }

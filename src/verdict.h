@@ -27,6 +27,7 @@ typedef struct Excess
 	LeakKind	kind;
 	int			limit_index;	/* of the limit, in the policy */
 	int			limit;			/* ms */
+	bool		client_gone;	/* it has none to wait for */
 	TimestampTz since;			/* without what the wall clock gained */
 	TimestampTz at;
 } Excess;
@@ -42,6 +43,8 @@ extern Excess verdict_excess(LeakKind kind, int warn_limit, int terminate_limit,
 							 TimestampTz since, TimestampTz at);
 extern Excess verdict_terminate_excess(const Session *session, const Policy *policy,
 									   LeakKind kind, TimestampTz at);
+extern bool verdict_waits(const Session *session, const Verdict *verdict, TimestampTz now);
+extern bool verdict_needs_waiting(const Policy *policy);
 extern int	verdict_shortest_limit(const Policy *policy);
 
 #endif							/* LEAKWATCH_VERDICT_H */

@@ -230,11 +230,13 @@ put_session(Row *row, Patience *patience, int slot, const Policy *server_policy,
 	add_age(row, "session_age", session, SINCE_BACKEND, now);
 	add_policy(row, &judgement.policy, &judgement.overrides);
 
-	terminate_facts(session, &text, &names, &judgement.policy,
+	terminate_facts(session, &text, &names, &judgement.policy, &judgement.verdict, now,
 					enforce_asks_blocking(guc_terminate_when) ? locks_blocked(session) : -1,
 					saturation_is_high(session->database, session->role), &facts);
 	decision = enforce_decide(&facts);
 	row_names(row, "protected_by", decision.held, NUM_RULES, rule_name);
+	row_text(row, "waiting_for", session_waiting_name(session_waiting(session)));
+	row_bool(row, "client_gone", session->client_gone);
 	add_next_action(row, &judgement.verdict, decision.verb, now);
 	row_put(row, fcinfo);
 }
@@ -359,6 +361,7 @@ leakwatch_status(PG_FUNCTION_ARGS)
 	row_int(&row, "open", incident_open_count());
 	row_int(&row, "pending", incident_pending_count());
 	row_int(&row, "room", incident_max());
+	row_int(&row, "lingering", incident_lingering_count());
 	for (int i = 0; i < lengthof(counters); i++)
 		row_bigint(&row, counters[i].name, (int64) control_counter(counters[i].counter));
 	row_put(&row, fcinfo);

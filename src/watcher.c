@@ -62,6 +62,9 @@
 /* How long a backend may take to start: the default authentication_timeout. */
 #define START_TIME	USECS_PER_MINUTE
 
+/* How long a look is good at a session that may come to wait for its client. */
+#define WAITING_LOOK	USECS_PER_SEC
+
 static MemoryContext scan_context = NULL;
 static bool settings_changed = true;
 
@@ -116,14 +119,31 @@ await_session(int slot, Look *look)
 	}
 }
 
+/*
+ * Is it to be known whether the client of this session is still there?  One
+ * that is waited for is looked at anyway.
+ */
+static bool
+is_suspect(const Seat *seat, const Session *session, const Judgement *judgement)
+{
+	return session->state == SESSION_ACTIVE && session->waiting == CLIENT_NOTHING &&
+		(judgement->verdict.leaking != 0 || follow_has_incidents(seat));
+}
+
 /* Judge the session in this seat, and see what there is to do about it. */
 static void
 judge(Seat *seat, Session *session, Look *look, const Moment *moment)
 {
+	bool		soon = observe_waiting(session, moment);
+	bool		judged;
 	Judgement	judgement;
 
+	judged = judge_session(session, &guc_policy, moment->now, &judgement);
+	if (judged && is_suspect(seat, session, &judgement) && observe_client(session, moment))
+		judged = judge_session(session, &guc_policy, moment->now, &judgement);
+
 	/* it is writing its slot at this very moment: next time */
-	if (!judge_session(session, &guc_policy, moment->now, &judgement))
+	if (!judged)
 	{
 		look->version = AGENDA_NO_VERSION;
 		return;
@@ -137,6 +157,13 @@ judge(Seat *seat, Session *session, Look *look, const Moment *moment)
 	look->shortest_limit = shorter(look->shortest_limit,
 								   verdict_shortest_limit(&judgement.policy));
 	look->due = judgement.verdict.next;
+	look->active = session->state == SESSION_ACTIVE && verdict_needs_waiting(&judgement.policy);
+	/* what it waits for changes without a trace in the status entry */
+	if (soon && verdict_needs_waiting(&judgement.policy))
+	{
+		look->version = AGENDA_NO_VERSION;
+		look->due = Min(look->due, moment->now + WAITING_LOOK);
+	}
 	worklist_add(seat, &judgement, look, moment);
 }
 
@@ -315,6 +342,7 @@ static void
 prepare(void)
 {
 	agenda_init(MemoryContextAlloc(TopMemoryContext, agenda_size(MaxBackends)), MaxBackends);
+	session_keep_processes();
 	locks_survey();
 	blockers_init();
 	follow_init();

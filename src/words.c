@@ -56,17 +56,32 @@ words_limit(const Excess *excess, char *buffer, Size size)
 	return buffer;
 }
 
-/* "idle in transaction for 5 s, over the limit of 2 s (leakwatch. ...)" */
+/* "idle in transaction" */
+static const char *
+phrase(const Excess *excess)
+{
+	if (excess->kind == KIND_WAITING_FOR_CLIENT && excess->client_gone)
+		return "running a statement whose client is gone";
+	return kind_info(excess->kind)->phrase;
+}
+
+/*
+ * "idle in transaction for 5 s, over the limit of 2 s (leakwatch. ...)".  That a
+ * client is gone is said before any limit is met.
+ */
 const char *
 words_excess(const Excess *excess, char *buffer, Size size)
 {
+	int64		lasted = excess->at - excess->since;
 	char		duration[WORDS_DURATION_SIZE];
 	char		limit[WORDS_DURATION_SIZE];
 
-	snprintf(buffer, size, "%s for %s, over the limit of %s (%s)",
-			 kind_info(excess->kind)->phrase,
-			 words_duration(excess->at - excess->since, duration, sizeof(duration)),
-			 words_duration(excess->limit * INT64CONST(1000), limit, sizeof(limit)),
-			 kind_setting(excess->limit_index));
+	words_duration(lasted, duration, sizeof(duration));
+	if (excess->client_gone && lasted < excess->limit * INT64CONST(1000))
+		snprintf(buffer, size, "%s for %s", phrase(excess), duration);
+	else
+		snprintf(buffer, size, "%s for %s, over the limit of %s (%s)", phrase(excess), duration,
+				 words_duration(excess->limit * INT64CONST(1000), limit, sizeof(limit)),
+				 kind_setting(excess->limit_index));
 	return buffer;
 }

@@ -35,6 +35,9 @@
 /* After so many reminders an incident is not repeated any more. */
 #define MAX_REMINDERS	20
 
+/* How long a session that has been told to end may take for it. */
+#define LINGER_TIME	(5 * USECS_PER_SEC)
+
 /* A session that this scan has something to do about. */
 typedef struct Work
 {
@@ -72,15 +75,20 @@ worklist_is_empty(void)
 
 /* ---------- what there is to do ---------- */
 
-/* When an incident is to be warned about again. */
+/*
+ * When an incident is to be warned about again.  A session that has been told
+ * to end has a moment for that, and then this is what it is warned about.
+ */
 static TimestampTz
 remind_at(const Incident *incident)
 {
-	if (guc_log_repeat == 0 || incident->action == ACTION_TERMINATED ||
-		incident->reminders >= MAX_REMINDERS)
+	int			repeats = incident->reminders;
+
+	if (incident->told_at != 0 && repeats-- == 0)
+		return incident->told_at + LINGER_TIME;
+	if (guc_log_repeat == 0 || repeats >= MAX_REMINDERS)
 		return DT_NOEND;
-	return incident->warned_at +
-		((int64) guc_log_repeat << incident->reminders) * USECS_PER_SEC;
+	return incident->warned_at + ((int64) guc_log_repeat << repeats) * USECS_PER_SEC;
 }
 
 /*
@@ -144,6 +152,9 @@ open_kinds(const Seat *seat, TimestampTz now, uint32 *reminds, Look *look)
 		if (seat->incident[kind] < 0)
 			continue;
 		open |= KIND_BIT(kind);
+		/* there is one thing to say of who has been told to end */
+		if (seat->signalled && incident_peek(seat->incident[kind])->told_at == 0)
+			continue;
 		remind = remind_at(incident_peek(seat->incident[kind]));
 		if (remind <= now)
 			*reminds |= KIND_BIT(kind);
@@ -326,7 +337,8 @@ note_held(int index, uint32 held)
 
 /* Note in an incident that it led to this, and that it is to be said. */
 static void
-note_decision(const Work *work, IncidentAction action, Message message, const Excess *excess)
+note_decision(const Work *work, IncidentAction action, Message message, const Excess *excess,
+			  TimestampTz now)
 {
 	Incident   *incident;
 
@@ -339,7 +351,11 @@ note_decision(const Work *work, IncidentAction action, Message message, const Ex
 	incident->action = action;
 	incident->terminate_limit = excess->limit;
 	if (action == ACTION_TERMINATED)
+	{
 		words_limit(excess, incident->outcome_detail, INCIDENT_DETAIL_SIZE);
+		incident->told_at = now;
+		incident->reminders = 0;
+	}
 	incident_owe(incident, message, excess);
 	incident_edited(work->decided_on, true);
 }
@@ -359,8 +375,8 @@ decide(const Work *work, bool is_blocker, const Moment *moment)
 	/* the survey is of before anybody was ended in this scan */
 	if (locks_waits(session))
 		observe_wait(session, moment->now);
-	terminate_facts(session, &work->text, &work->names, &work->policy, blocked,
-					saturated, &facts);
+	terminate_facts(session, &work->text, &work->names, &work->policy, &work->verdict,
+					moment->now, blocked, saturated, &facts);
 	facts.is_blocker = is_blocker;
 	facts.brake_allows = terminate_brake_allows(moment->monotonic);
 	return enforce_decide(&facts);
@@ -368,29 +384,31 @@ decide(const Work *work, bool is_blocker, const Moment *moment)
 
 /* Announce that a session would be terminated, once. */
 static void
-announce(const Work *work, const Excess *excess)
+announce(const Work *work, const Excess *excess, TimestampTz now)
 {
 	int			index = work->decided_on;
 
 	/* without a record there is no telling whether it has been said */
 	if (index < 0 || incident_peek(index)->action >= ACTION_WOULD_TERMINATE)
 		return;
-	note_decision(work, ACTION_WOULD_TERMINATE, MESSAGE_WOULD_TERMINATE, excess);
+	note_decision(work, ACTION_WOULD_TERMINATE, MESSAGE_WOULD_TERMINATE, excess, now);
 	quota_spend(&work->seat->session, MODE_OBSERVE);
 	control_count(COUNT_ANNOUNCED, 1);
 }
 
 static void
-terminate(const Work *work, const Excess *excess, const Moment *moment)
+terminate(Work *work, const Excess *excess, const Moment *moment)
 {
 	Seat	   *seat = work->seat;
+	bool		waits = verdict_waits(&seat->session, &work->verdict, moment->now);
 
-	switch (terminate_session(&seat->session, excess, moment->monotonic))
+	switch (terminate_session(&seat->session, waits, excess, moment->monotonic))
 	{
 		case TERMINATE_SIGNALLED:
 			seat->signalled = true;
 			quota_spend(&seat->session, MODE_ENFORCE);
-			note_decision(work, ACTION_TERMINATED, MESSAGE_TERMINATED, excess);
+			note_decision(work, ACTION_TERMINATED, MESSAGE_TERMINATED, excess, moment->now);
+			work->look.due = Min(work->look.due, moment->now + LINGER_TIME);
 			control_count(COUNT_TERMINATED, 1);
 			break;
 		case TERMINATE_SPARED:
@@ -436,7 +454,7 @@ decide_termination(Work *work, const Moment *moment)
 		case ENFORCE_HOLD:
 			break;
 		case ENFORCE_ANNOUNCE:
-			announce(work, &excess);
+			announce(work, &excess, moment->now);
 			break;
 		case ENFORCE_TERMINATE:
 			terminate(work, &excess, moment);
@@ -475,7 +493,7 @@ remind(Work *work, LeakKind kind, TimestampTz now)
 	edit->warned_at = now;
 	edit->last_seen_at = now;
 	excess = incident_excess(edit, now);
-	incident_owe(edit, MESSAGE_REMINDER, &excess);
+	incident_owe(edit, edit->told_at != 0 ? MESSAGE_LINGERING : MESSAGE_REMINDER, &excess);
 	incident_edited(index, true);
 	work->look.due = Min(work->look.due, remind_at(incident_peek(index)));
 }

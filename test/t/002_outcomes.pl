@@ -4,6 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use LeakwatchTest;
+use RawClient;
 use Test::More;
 
 # few connections, so that the slots of ended sessions are soon taken again
@@ -96,6 +97,46 @@ foreach my $timeout (sort keys %timeouts)
 		"pid = $session->{pid} AND kind = '$timeouts{$timeout}' AND outcome <> 'open'");
 	outcome_is($session, $timeouts{$timeout}, 'timed_out', $timeout, $timeout);
 	$session->quit('SELECT 1;');
+}
+
+#
+# The server, by a FATAL of its own
+#
+my @fatal = (
+	[
+		'a message that is none', 'protocol violation by the client, SQLSTATE 08P01',
+		sub { $_[0]->messages('!' => '') }
+	],
+	[
+		'a connection that is lost', 'connection to client lost, SQLSTATE 08006',
+		sub {
+			$_[0]->query("SET client_connection_check_interval = '100ms'");
+			$_[0]->messages(Q => "SELECT pg_sleep(600)\0");
+			wait_until($node, "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $_[0]{pid}");
+			$_[0]->close;
+		}
+	],
+	# who leaves in a COPY is not found to have broken the protocol
+	[
+		'a client that leaves within a COPY', undef,
+		sub {
+			$_[0]->messages(Q => "COPY pg_temp.taken FROM STDIN\0");
+			$_[0]->wait_message('G');
+			$_[0]->close;
+		}
+	]);
+foreach my $case (@fatal)
+{
+	my ($what, $detail, $end) = @$case;
+	my $client = RawClient->new($node, set => { transaction_warn => '100ms' });
+
+	$client->query('CREATE TEMP TABLE taken (i int)');
+	$client->query('BEGIN');
+	wait_for_leak($node, 'transaction', $client);
+	$end->($client);
+	wait_for_end($client);
+	outcome_is($client, 'transaction', defined $detail ? 'ended_by_server' : 'disconnected',
+		$detail, $what);
 }
 
 #

@@ -185,7 +185,7 @@ like($fatal->{detail}, qr/^\Q$detail\E$/m,
 my $audit = (log_of($node, $session))[1];
 like(
 	$audit->{message},
-	qr/^terminated session with PID $session->{pid}: it had been $why$/,
+	qr/^session with PID $session->{pid} has been told to end: it had been $why$/,
 	'enforce: so does the audit line');
 my ($excess) = $audit->{message} =~ /($why)/;
 like($detail, qr/\Q$excess\E/, 'enforce: from one reading');
@@ -209,7 +209,7 @@ is(scalar(grep { /FATAL/ && !/leakwatch/ } @told),
 $session = doomed(warn => '1h');
 terminated($session);
 my ($message, @more) = log_of($node, $session);
-like($message->{message}, qr/^terminated session/,
+like($message->{message}, qr/^session with PID \d+ has been told to end:/,
 	'terminate limit below the warn limit: said');
 is(scalar @more, 0, 'terminate limit below the warn limit: once');
 $session->quit('SELECT 1;');

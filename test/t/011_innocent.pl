@@ -5,17 +5,21 @@ use strict;
 use warnings FATAL => 'all';
 
 use LeakwatchTest;
+use RawClient;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('innocent');
 $node->init(allows_streaming => 'logical');
 $node->append_conf('postgresql.conf', <<'EOC');
 shared_preload_libraries = 'leakwatch'
 max_worker_processes = 16
+max_connections = 20
 log_line_prefix = '%m [%p] %e '
 synchronous_commit = local
+listen_addresses = '127.0.0.1'
 EOC
 $node->start;
 $node->safe_psql('postgres', <<'EOC');
@@ -24,11 +28,18 @@ CREATE ROLE app LOGIN;
 CREATE ROLE vacuumer LOGIN;
 ALTER ROLE vacuumer SET leakwatch.session_warn = 0;
 ALTER ROLE vacuumer SET leakwatch.session_terminate = 0;
+CREATE ROLE reader LOGIN;
+ALTER ROLE reader SET leakwatch.waiting_for_client_warn = 0;
+ALTER ROLE reader SET leakwatch.waiting_for_client_terminate = '6s';
 CREATE DATABASE copy;
 CREATE TABLE stock (item int PRIMARY KEY);
 CREATE PUBLICATION everything FOR TABLE stock;
 SELECT pg_create_logical_replication_slot('copy', 'pgoutput');
 EOC
+# of a client that reads slowly, no other limit
+$node->safe_psql('postgres',
+	join('', map { ("ALTER ROLE reader SET leakwatch.${_}_warn = 0;", "ALTER ROLE reader SET leakwatch.${_}_terminate = 0;") }
+		qw(transaction session idle_session)));
 my $connection = 'port=' . $node->port . ' host=' . $node->host . ' dbname=postgres';
 $node->safe_psql('copy', <<"EOC");
 CREATE TABLE stock (item int PRIMARY KEY);
@@ -89,6 +100,22 @@ wait_for('a commit waits',
 		return 0;
 	});
 
+# A client that reads a long result slowly and steadily, in a process of its own:
+# whatever else goes on here must not make it pause.  What it must not meet is the
+# limit for those that do not read.
+my $reader = RawClient->new($node, addr => '127.0.0.1', user => 'reader');
+$reader->messages(Q => "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)\0");
+my $reading = fork // die "could not fork: $!";
+if ($reading == 0)
+{
+	while (1)
+	{
+		$reader->take(1000);
+		usleep(20_000);
+	}
+}
+wait_until($node, "SELECT wait_event = 'ClientWrite' FROM pg_stat_activity WHERE pid = $reader->{pid}");
+
 # Names differ between the versions: what is looked for are patterns.  The
 # watcher is among them as a background worker that shows itself idle for ever.
 my @others = (
@@ -115,7 +142,7 @@ note $before;
 
 # Whoever looks on is exempt.
 my $strictest = "leakwatch.mode = 'enforce'\n"
-  . join('', map { "leakwatch.${_}_warn = 10\nleakwatch.${_}_terminate = 10\n" } KINDS, 'idle_blocker')
+  . join('', map { "leakwatch.${_}_warn = 10\nleakwatch.${_}_terminate = 10\n" } KINDS, 'idle_blocker', 'waiting_for_client')
   . <<'EOC';
 leakwatch.terminate_superusers = on
 leakwatch.terminate_active = on
@@ -155,6 +182,14 @@ foreach my $server ($node, $standby)
 		qr/^[1-9]/, "$name: and counted");
 }
 
+# a client that does not read ends by the limit that the slow one does not meet
+my $rests = RawClient->new($node, addr => '127.0.0.1', user => 'reader');
+$rests->messages(Q => "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)\0");
+wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $rests->{pid})");
+pass('a client that does not read is terminated');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid = $reader->{pid}"),
+	1, 'one that reads slowly and steadily is still there');
+
 # the policy has been in force for far longer than its limits by now
 foreach (1 .. 5)
 {
@@ -176,7 +211,7 @@ is( $node->safe_psql(
 settle($node);
 is( $node->safe_psql(
 		'postgres',
-		"SELECT count(*) FROM leakwatch.incidents WHERE usename IS DISTINCT FROM 'app'"
+		"SELECT count(*) FROM leakwatch.incidents WHERE usename IS DISTINCT FROM 'app' AND pid <> $rests->{pid}"
 	),
 	0,
 	'no incident is of anybody but the client');
@@ -188,6 +223,8 @@ $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM stock'),
 	1, 'replication goes on, logical and physical');
 
+kill('KILL', $reading);
+waitpid($reading, 0);
 $_->die_now foreach $leader, $root, values %innocent;
 $node->stop;
 $standby->stop;

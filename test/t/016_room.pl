@@ -37,7 +37,7 @@ like($_->quit('SELECT 1;'),
 	qr/leakwatch terminated the session/, 'terminated, and told why')
   foreach @doomed;
 is( scalar(
-		grep { $_->{message} =~ /^terminated session with PID/ }
+		grep { $_->{message} =~ /^session with PID \d+ has been told to end:/ }
 		  log_entries($node)),
 	3,
 	'and the log says so');

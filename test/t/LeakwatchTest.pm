@@ -46,6 +46,7 @@ log_statement = none
 leakwatch.idle_in_transaction_warn = 0
 leakwatch.aborted_transaction_warn = 0
 leakwatch.transaction_warn = 0
+leakwatch.waiting_for_client_warn = 0
 leakwatch.idle_blocker_warn = 0
 leakwatch.log_burst = 0
 EOC
@@ -159,7 +160,7 @@ sub wait_for_leak
 		  . " WHERE kind = '$kind' AND since = CASE kind"
 		  . " WHEN 'transaction' THEN xact_start"
 		  . " WHEN 'session' THEN a.backend_start"
-		  . " WHEN 'idle_blocker' THEN since"
+		  . " WHEN 'waiting_for_client' THEN since WHEN 'idle_blocker' THEN since"
 		  . ' ELSE state_change END'
 		  . ' AND pid IN ('
 		  . join(', ', map { $_->{pid} } @sessions) . ')');
@@ -287,6 +288,7 @@ sub leak
 		$set{"${kind}_$limit"} = $args{$limit} if defined $args{$limit};
 	}
 	return leak_by_blocking($node, %args, set => \%set) if $kind eq 'idle_blocker';
+	return leak_within_copy($node, %args, set => \%set) if $kind eq 'waiting_for_client';
 	$statement //= 'SELECT '
 	  . join(', ', 1,
 		map { "set_config('leakwatch.$_', '" . delete($set{$_}) . "', false)" }
@@ -294,6 +296,18 @@ sub leak
 	my $session = session($node, %args, set => \%set);
 	$session->begin($statement);
 	$session->wait unless $kind eq 'transaction';
+	return $session;
+}
+
+# A session that waits for the data of a COPY.  What it is told from then on is
+# that data.
+sub leak_within_copy
+{
+	my ($node, %args) = @_;
+	my $session = session($node, %args);
+
+	$session->query('CREATE TEMP TABLE taken (line text)');
+	$session->begin('COPY pg_temp.taken FROM STDIN');
 	return $session;
 }
 

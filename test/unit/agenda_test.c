@@ -106,6 +106,19 @@ test_rest(void *memory)
 }
 
 static void
+test_active(void *memory)
+{
+	begin(memory, 60000);
+	session[3].active = true;
+	walk(START, 1, false);
+	walk(START + 58 * SEC, 1, false);
+	ok(total() == 0, "an active session is looked at no more often");
+	walk(START + 59 * SEC, 1, false);
+	ok(visits[3] == 1 && total() == 1, "but then, though its version is as it was");
+	session[3].active = false;
+}
+
+static void
 test_due(void *memory)
 {
 	begin(memory, 60000);
@@ -145,7 +158,11 @@ test_expected(void *memory)
 static void
 test_followed(void *memory)
 {
-	Look		looked = {.at = START + 6 * SEC,.due = START + 8 * SEC,.followed = true};
+	Look		looked = {
+		.at = START + 6 * SEC,
+		.due = START + 8 * SEC,
+		.followed = true,
+	};
 
 	begin(memory, 60000);
 	session[1].followed = true;
@@ -203,6 +220,7 @@ main(void)
 	if (memory == NULL)
 		abort();
 	test_rest(memory);
+	test_active(memory);
 	test_due(memory);
 	test_expected(memory);
 	test_followed(memory);

@@ -232,6 +232,17 @@ test_settings(void)
 	ok(enforce_decide(&facts).held == RULE_BIT(RULE_APPLICATION), "and nothing else");
 
 	facts = doomed();
+	facts.state = SESSION_ACTIVE;
+	facts.awaits_client = true;
+	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE, "active does not protect who waits for its client");
+	facts.listed_application = true;
+	ok(enforce_decide(&facts).held == RULE_BIT(RULE_APPLICATION), "all else does");
+	facts = doomed();
+	facts.state = SESSION_UNKNOWN;
+	facts.awaits_client = true;
+	ok(enforce_decide(&facts).verb == ENFORCE_HOLD, "nor is one ended whose state is not known");
+
+	facts = doomed();
 	facts.role_unknown = true;
 	facts.terminate_superusers = true;
 	ok(enforce_decide(&facts).verb == ENFORCE_TERMINATE,

@@ -73,6 +73,7 @@ static const struct
 {
 	[KIND_IDLE_IN_TRANSACTION] = {"idle_in_transaction", SESSION_IDLE_IN_TRANSACTION, START + 20 * SEC},
 	[KIND_ABORTED_TRANSACTION] = {"aborted_transaction", SESSION_IDLE_IN_ABORTED_TRANSACTION, START + 20 * SEC},
+	[KIND_WAITING_FOR_CLIENT] = {"waiting_for_client", SESSION_ACTIVE, START + 30 * SEC},
 	[KIND_IDLE_BLOCKER] = {"idle_blocker", SESSION_IDLE, START + 30 * SEC},
 	[KIND_TRANSACTION] = {"transaction", SESSION_ACTIVE, START + 10 * SEC},
 	[KIND_IDLE_SESSION] = {"idle_session", SESSION_IDLE, START + 20 * SEC},
@@ -276,7 +277,8 @@ test_shadows(void)
 	uint32		transaction = KIND_BIT(KIND_TRANSACTION);
 	uint32		blocker = KIND_BIT(KIND_IDLE_BLOCKER);
 	uint32		idleness = KIND_BIT(KIND_IDLE_IN_TRANSACTION) |
-	KIND_BIT(KIND_ABORTED_TRANSACTION);
+	KIND_BIT(KIND_ABORTED_TRANSACTION) | KIND_BIT(KIND_WAITING_FOR_CLIENT);
+	uint32		waiting = KIND_BIT(KIND_WAITING_FOR_CLIENT);
 
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
@@ -300,6 +302,8 @@ test_shadows(void)
 	   "an idle transaction is said once");
 	ok((kind_info(KIND_SESSION)->shadowed_by & KIND_BIT(KIND_IDLE_SESSION)) != 0,
 	   "an idle session is said once");
+	ok((kind_info(KIND_TRANSACTION)->shadowed_by & waiting) != 0 &&
+	   (kind_info(KIND_SESSION)->shadowed_by & waiting) != 0, "so is a wait for the client");
 
 	ok(verdict_opens(0, 0) == 0, "nothing leaks, nothing opens");
 	ok(verdict_opens(idle | transaction, 0) == idle, "of two the more specific opens");
@@ -336,6 +340,67 @@ test_excess(void)
 }
 
 static void
+test_client(void)
+{
+	Session		session = session_of(KIND_WAITING_FOR_CLIENT);
+	TimestampTz since = session.since[SINCE_WAITING];
+	Policy		policy = policy_with(POLICY_WARN(KIND_WAITING_FOR_CLIENT), 60000);
+	Verdict		verdict;
+
+	session.waiting = CLIENT_READ;
+	verdict = judge(&session, &policy, since + SEC);
+	ok(!verdict_waits(&session, &verdict, since + SEC - 1), "who has just begun to wait is at work");
+	ok(verdict_waits(&session, &verdict, since + SEC), "and is not once two looks have found it so");
+	session.waiting = CLIENT_WRITE;
+	ok(!verdict_waits(&session, &verdict, since + 5 * SEC - 1), "a client that reads may take its time");
+	ok(verdict_waits(&session, &verdict, since + 5 * SEC), "and not for ever");
+	session.gained[SINCE_WAITING] = SEC;
+	ok(!verdict_waits(&session, &verdict, since + 5 * SEC), "by no clock that has jumped");
+	session.gained[SINCE_WAITING] = 0;
+
+	policy.value[POLICY_TERMINATE(KIND_WAITING_FOR_CLIENT)] = 2000;
+	verdict = judge(&session, &policy, since + 2 * SEC);
+	ok(verdict_waits(&session, &verdict, since + 2 * SEC), "a limit on just that counts from when it is met");
+
+	policy.value[POLICY_TERMINATE(KIND_WAITING_FOR_CLIENT)] = 0;
+	session.client_gone = true;
+	verdict = judge(&session, &policy, since);
+	ok(verdict_waits(&session, &verdict, since), "who has no client waits for it, whatever it does");
+	ok(verdict.leaking == KIND_BIT(KIND_WAITING_FOR_CLIENT), "and is reported at once");
+	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 0;
+	verdict = judge(&session, &policy, since);
+	ok(verdict.leaking == 0, "unless nobody wants to know");
+	policy.value[POLICY_TERMINATE(KIND_WAITING_FOR_CLIENT)] = 2000;
+	verdict = judge(&session, &policy, since + 2 * SEC - 1);
+	ok(verdict.leaking == 0 && verdict.next == since + 2 * SEC, "but ended by its limit");
+
+	session.since[SINCE_WAITING] = 0;
+	session.client_gone = false;
+	ok(!verdict_waits(&session, &verdict, since + 3600 * SEC), "who does not wait does not");
+}
+
+static void
+test_needs_waiting(void)
+{
+	Policy		policy = policy_of(MODE_OBSERVE);
+	static const int needing[] = {
+		POLICY_WARN(KIND_WAITING_FOR_CLIENT), POLICY_TERMINATE(KIND_WAITING_FOR_CLIENT),
+		POLICY_TERMINATE(KIND_TRANSACTION), POLICY_TERMINATE(KIND_SESSION),
+	};
+
+	ok(!verdict_needs_waiting(&policy), "without limits nobody asks who waits for a client");
+	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 1000;
+	ok(!verdict_needs_waiting(&policy), "nor with one that is the same for all");
+	for (int i = 0; i < lengthof(needing); i++)
+	{
+		policy = policy_with(needing[i], 1000);
+		ok(verdict_needs_waiting(&policy), "limit %d asks", needing[i]);
+		policy.value[POLICY_MODE] = MODE_OFF;
+		ok(!verdict_needs_waiting(&policy), "and not in mode off");
+	}
+}
+
+static void
 test_kinds(void)
 {
 	for (int kind = 0; kind < NUM_KINDS; kind++)
@@ -362,6 +427,16 @@ test_shortest(void)
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 300;
 	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = 400;
 	ok(verdict_shortest_limit(&policy) == 300, "the shortest of all that are on");
+	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 500;
+	ok(verdict_shortest_limit(&policy) == 300, "a short limit on waiting is one like all others");
+	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 60000;
+	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 40000;
+	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = 50000;
+	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 70000;
+	ok(verdict_shortest_limit(&policy) == 30000, "of a longer one the half, because its clock starts with a look");
+	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 1500;
+	ok(verdict_shortest_limit(&policy) == 1000, "but no more often than once in a second");
+	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 0;
 	policy.value[POLICY_WARN(KIND_TRANSACTION)] = INT_MAX;
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = INT_MAX;
 	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = INT_MAX;
@@ -387,6 +462,8 @@ main(void)
 	test_clock();
 	test_shadows();
 	test_excess();
+	test_client();
+	test_needs_waiting();
 	test_kinds();
 	test_shortest();
 	return done_testing();
