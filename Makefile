@@ -68,7 +68,8 @@ OBJS = \
 	src/watcher.o \
 	src/words.o \
 	src/worker.o \
-	src/worklist.o
+	src/worklist.o \
+	src/writing.o
 
 DATA = $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/sql/leakwatch--*.sql))
 PGFILEDESC = "leakwatch - finds, reports and ends leaked sessions"

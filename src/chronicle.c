@@ -20,10 +20,10 @@
 #include "catalog/pg_type.h"
 #include "chronicle.h"
 #include "executor/spi.h"
-#include "history.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "writing.h"
 
 /* Rows deleted in one transaction. */
 #define DELETE_ROWS	1000
@@ -159,11 +159,15 @@ attempt(const char *activity, void (*work) (Relation incidents))
 
 	PG_TRY();
 	{
-		history_transact(activity, work);
+		Writing		writing;
+
+		writing_begin_as_owner(activity, &writing);
+		work(writing.table);
+		writing_end_as_owner(&writing);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = history_abort(context);
+		ErrorData  *error = writing_abort(context);
 
 		done = false;
 		ereport(LOG,

@@ -6,10 +6,7 @@
  * Owns what is known of the table: its columns, what becomes of each when a
  * row is written again, and all SQL.  Only the recorder calls this.
  *
- * Each call is a transaction of its own, as the owner of the table, within a
- * security-restricted operation, and only with the table that belongs to the
- * extension.  The recorder is a replica for it, so triggers and rules fire
- * only where the owner has enabled them for that.
+ * Each call is a transaction of its own, by writing.c.
  *
  * Rows go over as one array of the table's own row type, whatever columns
  * that has: an older table is filled as far as it goes.
@@ -20,25 +17,16 @@
 
 #include "compat.h"
 
-#include "access/table.h"
-#include "access/xact.h"
-#include "catalog/dependency.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "facts.h"
 #include "history.h"
-#include "pgstat.h"
 #include "row.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/timeout.h"
-
-#define STATEMENT_TIMEOUT_MS	10000
+#include "writing.h"
 
 /* Rows deleted in one transaction. */
 #define DELETE_ROWS	1000
@@ -113,124 +101,6 @@ static const char delete_sql[] =
 "DELETE FROM leakwatch.incidents AS i WHERE i.ctid = ANY (ARRAY("
 " SELECT o.ctid FROM leakwatch.incidents AS o"
 " WHERE o.ended_at < $1 ORDER BY o.ended_at LIMIT $2))";
-
-/* ---------- transactions ---------- */
-
-/* A transaction: the table in it, and what its end goes back to. */
-typedef struct Writing
-{
-	Relation	table;
-	Oid			user;
-	int			security_context;
-	MemoryContext memory_context;
-} Writing;
-
-/*
- * The table, locked for writing.  NULL when the extension is not there: a
- * table of that name alone is not ours.
- */
-static Relation
-open_table(void)
-{
-	Oid			namespace = get_namespace_oid("leakwatch", true);
-	Oid			extension = get_extension_oid("leakwatch", true);
-	Oid			relation;
-	Relation	table;
-
-	if (!OidIsValid(namespace) || !OidIsValid(extension))
-		return NULL;
-	relation = get_relname_relid("incidents", namespace);
-	if (!OidIsValid(relation))
-		return NULL;
-	table = try_table_open(relation, RowExclusiveLock);
-	if (table != NULL && getExtensionOfObject(RelationRelationId, relation) != extension)
-	{
-		table_close(table, RowExclusiveLock);
-		return NULL;
-	}
-	return table;
-}
-
-/* Begin a transaction.  Its table is NULL when the extension is not there. */
-static void
-begin(const char *activity, Writing *writing)
-{
-	writing->memory_context = CurrentMemoryContext;
-	GetUserIdAndSecContext(&writing->user, &writing->security_context);
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	pgstat_report_activity(STATE_RUNNING, activity);
-	enable_timeout_after(STATEMENT_TIMEOUT, STATEMENT_TIMEOUT_MS);
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	writing->table = open_table();
-	PopActiveSnapshot();
-}
-
-/* Begin a transaction that writes, as the owner of the table. */
-static void
-begin_writing(const char *activity, Writing *writing)
-{
-	begin(activity, writing);
-	if (writing->table == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("extension \"leakwatch\" has not been created")));
-	incident_set_table(MyDatabaseId, RelationGetRelid(writing->table));
-
-	/* the end of the transaction takes this back, whichever end it is */
-	SetUserIdAndSecContext(writing->table->rd_rel->relowner, SECURITY_RESTRICTED_OPERATION);
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-end(const Writing *writing)
-{
-	if (writing->table != NULL)
-		table_close(writing->table, NoLock);
-	SetUserIdAndSecContext(writing->user, writing->security_context);
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(writing->memory_context);
-	pgstat_report_stat(true);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-static void
-end_writing(const Writing *writing)
-{
-	SPI_finish();
-	PopActiveSnapshot();
-	end(writing);
-}
-
-/*
- * Take back whatever was begun, after an error: in a PG_CATCH block or its
- * like.  The error comes back, copied into the context.
- */
-ErrorData *
-history_abort(MemoryContext context)
-{
-	ErrorData  *error;
-
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	disable_all_timeouts(false);
-	AbortCurrentTransaction();
-	MemoryContextSwitchTo(context);
-	pgstat_report_activity(STATE_IDLE, NULL);
-	return error;
-}
-
-static void
-expect(int result, int expected)
-{
-	if (result != expected)
-		elog(ERROR, "unexpected SPI result: %s", SPI_result_code_string(result));
-}
 
 /* ---------- rows ---------- */
 
@@ -401,7 +271,7 @@ upsert_plan(Relation table)
 		SPIPlanPtr	prepared = SPI_prepare(upsert_sql(present), 1, &type);
 
 		if (prepared == NULL)
-			expect(SPI_result, 0);
+			writing_expect(SPI_result, 0);
 		SPI_keepplan(prepared);
 		plan = prepared;
 		plan_type = type;
@@ -414,7 +284,7 @@ upsert_plan(Relation table)
 static uint64
 execute(const char *sql, int nargs, Oid *types, Datum *args, int expected)
 {
-	expect(SPI_execute_with_args(sql, nargs, types, args, NULL, false, 0), expected);
+	writing_expect(SPI_execute_with_args(sql, nargs, types, args, NULL, false, 0), expected);
 	return SPI_processed;
 }
 
@@ -426,8 +296,8 @@ extension_version(MemoryContext context)
 {
 	char	   *version;
 
-	expect(SPI_execute("SELECT extversion FROM pg_catalog.pg_extension"
-					   " WHERE extname = 'leakwatch'", true, 1), SPI_OK_SELECT);
+	writing_expect(SPI_execute("SELECT extversion FROM pg_catalog.pg_extension"
+							   " WHERE extname = 'leakwatch'", true, 1), SPI_OK_SELECT);
 	version = SPI_processed == 1 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
 	return MemoryContextStrdup(context, version != NULL ? version : "");
 }
@@ -452,7 +322,7 @@ history_look(HistoryState *state)
 	Writing		writing;
 	bool		there;
 
-	begin("looking for the table of incidents", &writing);
+	writing_begin("looking for the table of incidents", &writing);
 	there = writing.table != NULL;
 	if (there)
 	{
@@ -463,7 +333,7 @@ history_look(HistoryState *state)
 		PopActiveSnapshot();
 		SPI_finish();
 	}
-	end(&writing);
+	writing_end(&writing);
 	return there;
 }
 
@@ -512,7 +382,7 @@ attempt(void (*action) (const void *arg), const void *arg)
 	}
 	PG_CATCH();
 	{
-		error = history_abort(context);
+		error = writing_abort(context);
 	}
 	PG_END_TRY();
 
@@ -534,10 +404,10 @@ write_batch(const void *arg)
 	Writing		writing;
 	Datum		rows;
 
-	begin_writing("recording incidents", &writing);
+	writing_begin_as_owner("recording incidents", &writing);
 	rows = rows_of_records(writing.table, batch->records, batch->count);
-	expect(SPI_execute_plan(upsert_plan(writing.table), &rows, NULL, false, 0), SPI_OK_INSERT);
-	end_writing(&writing);
+	writing_expect(SPI_execute_plan(upsert_plan(writing.table), &rows, NULL, false, 0), SPI_OK_INSERT);
+	writing_end_as_owner(&writing);
 }
 
 /* Write incidents in one transaction. */
@@ -563,13 +433,13 @@ close_rows(const void *arg)
 	Oid			types[] = {TIMESTAMPTZOID, InvalidOid};
 	Datum		args[2];
 
-	begin_writing("closing incidents", &writing);
+	writing_begin_as_owner("closing incidents", &writing);
 	types[1] = row_array_type(writing.table);
 	args[0] = TimestampTzGetDatum(closing->server_start);
 	*closing->closed = rows_of_open(writing.table, &args[1]);
 	if (*closing->closed)
 		execute(close_sql, lengthof(args), types, args, SPI_OK_UPDATE);
-	end_writing(&writing);
+	writing_end_as_owner(&writing);
 }
 
 /*
@@ -598,9 +468,9 @@ delete_rows(const void *arg)
 		Writing		writing;
 
 		CHECK_FOR_INTERRUPTS();
-		begin_writing("deleting old incidents", &writing);
+		writing_begin_as_owner("deleting old incidents", &writing);
 		deleted = execute(delete_sql, lengthof(args), types, args, SPI_OK_DELETE);
-		end_writing(&writing);
+		writing_end_as_owner(&writing);
 	} while (deleted == DELETE_ROWS);
 }
 
@@ -609,18 +479,4 @@ ErrorData *
 history_delete(TimestampTz ended_before)
 {
 	return attempt(delete_rows, &ended_before);
-}
-
-/*
- * Do something else in a transaction like these, as the owner of the table and
- * with SPI connected.
- */
-void
-history_transact(const char *activity, void (*work) (Relation incidents))
-{
-	Writing		writing;
-
-	begin_writing(activity, &writing);
-	work(writing.table);
-	end_writing(&writing);
 }

@@ -9,7 +9,6 @@
 #define LEAKWATCH_HISTORY_H
 
 #include "incident.h"
-#include "utils/relcache.h"
 
 /* A copy of an incident, where it is from and its version there. */
 typedef struct Record
@@ -30,7 +29,5 @@ extern bool history_look(HistoryState *state);
 extern ErrorData *history_write(const Record *records, int count);
 extern ErrorData *history_close(TimestampTz server_start, bool *closed);
 extern ErrorData *history_delete(TimestampTz ended_before);
-extern void history_transact(const char *activity, void (*work) (Relation incidents));
-extern ErrorData *history_abort(MemoryContext context);
 
 #endif							/* LEAKWATCH_HISTORY_H */

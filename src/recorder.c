@@ -35,6 +35,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker.h"
+#include "writing.h"
 
 /* How long to stay without work, and to wait for what is just being written. */
 #define IDLE_MS		10000
@@ -396,7 +397,7 @@ leakwatch_recorder_main(Datum arg)
 
 		error_context_stack = NULL;
 		HOLD_INTERRUPTS();
-		error = history_abort(context);
+		error = writing_abort(context);
 		RESUME_INTERRUPTS();
 		give_up(error->sqlerrcode, error->message);
 	}
