@@ -19,7 +19,9 @@
 #include <signal.h>
 
 #include "activity.h"
+#include "control.h"
 #include "guc.h"
+#include "incident.h"
 #include "observe.h"
 #include "protection.h"
 #include "slot.h"
@@ -133,6 +135,41 @@ terminate_brake_held(void)
 			 errhint("If the limits are as intended, raise leakwatch.max_terminations_per_minute.")));
 	brake->warned = true;
 	RESUME_INTERRUPTS();
+}
+
+/* Count each rule that holds a termination back, once for each incident. */
+void
+terminate_note_held(int index, uint32 held)
+{
+	static const Counter counter[NUM_RULES] = {
+		[RULE_SUPERUSER] = COUNT_HELD_SUPERUSER,
+		[RULE_UNKNOWN_ROLE] = COUNT_HELD_SUPERUSER,
+		[RULE_ACTIVE] = COUNT_HELD_ACTIVE,
+		[RULE_UNKNOWN_STATE] = COUNT_HELD_ACTIVE,
+		[RULE_APPLICATION] = COUNT_HELD_APPLICATION,
+		[RULE_ADDRESS] = COUNT_HELD_ADDRESS,
+		[RULE_WAITING] = COUNT_HELD_WAITING,
+		[RULE_COMMITTING] = COUNT_HELD_COMMITTING,
+		[RULE_MAINTENANCE] = COUNT_HELD_MAINTENANCE,
+		[RULE_EXPORTED_SNAPSHOT] = COUNT_HELD_EXPORTED_SNAPSHOT,
+		[RULE_NOT_BLOCKING] = COUNT_HELD_NOT_BLOCKING,
+		[RULE_NOT_SATURATED] = COUNT_HELD_NOT_SATURATED,
+		[RULE_BRAKE] = COUNT_HELD_BRAKE,
+	};
+	uint32		fresh;
+
+	if (index < 0)
+		return;
+	fresh = held & ~incident_peek(index)->held;
+	if (fresh == 0)
+		return;
+	incident_edit(index)->held |= fresh;
+	incident_edited(index, false);
+	for (int rule = 0; rule < NUM_RULES; rule++)
+	{
+		if (fresh & RULE_BIT(rule))
+			control_count(counter[rule], 1);
+	}
 }
 
 /*

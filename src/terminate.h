@@ -30,6 +30,7 @@ extern void terminate_facts(const Session *session, const SessionText *text,
 /* The watcher's. */
 extern bool terminate_brake_allows(int64 monotonic);
 extern void terminate_brake_held(void);
+extern void terminate_note_held(int index, uint32 held);
 extern TerminateResult terminate_session(const Session *session, bool waits,
 										 const Excess *excess, int64 monotonic);
 

@@ -300,41 +300,6 @@ open_incident(Work *work, LeakKind kind, TimestampTz now)
 
 /* ---------- terminating ---------- */
 
-/* Count each rule that holds a termination back, once for each incident. */
-static void
-note_held(int index, uint32 held)
-{
-	static const Counter counter[NUM_RULES] = {
-		[RULE_SUPERUSER] = COUNT_HELD_SUPERUSER,
-		[RULE_UNKNOWN_ROLE] = COUNT_HELD_SUPERUSER,
-		[RULE_ACTIVE] = COUNT_HELD_ACTIVE,
-		[RULE_UNKNOWN_STATE] = COUNT_HELD_ACTIVE,
-		[RULE_APPLICATION] = COUNT_HELD_APPLICATION,
-		[RULE_ADDRESS] = COUNT_HELD_ADDRESS,
-		[RULE_WAITING] = COUNT_HELD_WAITING,
-		[RULE_COMMITTING] = COUNT_HELD_COMMITTING,
-		[RULE_MAINTENANCE] = COUNT_HELD_MAINTENANCE,
-		[RULE_EXPORTED_SNAPSHOT] = COUNT_HELD_EXPORTED_SNAPSHOT,
-		[RULE_NOT_BLOCKING] = COUNT_HELD_NOT_BLOCKING,
-		[RULE_NOT_SATURATED] = COUNT_HELD_NOT_SATURATED,
-		[RULE_BRAKE] = COUNT_HELD_BRAKE,
-	};
-	uint32		fresh;
-
-	if (index < 0)
-		return;
-	fresh = held & ~incident_peek(index)->held;
-	if (fresh == 0)
-		return;
-	incident_edit(index)->held |= fresh;
-	incident_edited(index, false);
-	for (int rule = 0; rule < NUM_RULES; rule++)
-	{
-		if (fresh & RULE_BIT(rule))
-			control_count(counter[rule], 1);
-	}
-}
-
 /* Note in an incident that it led to this, and that it is to be said. */
 static void
 note_decision(const Work *work, IncidentAction action, Message message, const Excess *excess,
@@ -445,7 +410,7 @@ decide_termination(Work *work, const Moment *moment)
 	excess = verdict_terminate_excess(&seat->session, &work->policy, kind, moment->now);
 
 	decision = decide(work, is_blocker, moment);
-	note_held(work->decided_on, decision.held);
+	terminate_note_held(work->decided_on, decision.held);
 	if (decision.held & RULE_BIT(RULE_BRAKE))
 		terminate_brake_held();
 
