@@ -45,6 +45,7 @@ OBJS = \
 	src/patience.o \
 	src/progress.o \
 	src/protection.o \
+	src/publication.o \
 	src/quota.o \
 	src/recorder.o \
 	src/report.o \

@@ -42,6 +42,7 @@ int			guc_log_repeat;
 int			guc_log_burst;
 int			guc_saturation_warn;
 int			guc_saturation_forecast;
+bool		guc_record_published;
 bool		guc_capture_query;
 bool		guc_warn_client;
 int			guc_retention;
@@ -233,6 +234,14 @@ define_recording(void)
 							   "postgres",
 							   PGC_SIGHUP, 0,
 							   check_database, NULL, NULL);
+
+	DefineCustomBoolVariable("leakwatch.record_published",
+							 "Records incidents also where a publication FOR ALL TABLES sends them to subscribers.",
+							 "Subscribers that do not have the tables of the extension stop at the first row of them.",
+							 &guc_record_published,
+							 false,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("leakwatch.scan_interval",
 							"Sets the longest time between two scans.",

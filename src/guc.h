@@ -27,6 +27,7 @@ extern int	guc_log_repeat;		/* s, 0: once */
 extern int	guc_log_burst;
 extern int	guc_saturation_warn;	/* percent, 0: off */
 extern int	guc_saturation_forecast;	/* s, 0: off */
+extern bool guc_record_published;
 extern bool guc_capture_query;
 extern bool guc_warn_client;
 extern int	guc_retention;		/* s, 0: for ever */

@@ -21,6 +21,7 @@
 #include "executor/spi.h"
 #include "facts.h"
 #include "history.h"
+#include "publication.h"
 #include "row.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
@@ -330,6 +331,9 @@ history_look(HistoryState *state)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		state->version = extension_version(writing.memory_context);
 		state->missing = missing_column(writing.table);
+		state->publication = publication_in_the_way();
+		if (state->publication != NULL)
+			state->publication = MemoryContextStrdup(writing.memory_context, state->publication);
 		PopActiveSnapshot();
 		SPI_finish();
 	}

@@ -23,6 +23,7 @@ typedef struct HistoryState
 {
 	char	   *version;		/* of the extension */
 	const char *missing;		/* a column that the table lacks, or NULL */
+	char	   *publication;	/* that would send what is recorded, or NULL */
 } HistoryState;
 
 extern bool history_look(HistoryState *state);

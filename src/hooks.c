@@ -21,6 +21,7 @@
 #include "nodes/parsenodes.h"
 #include "note.h"
 #include "outcome.h"
+#include "publication.h"
 #include "saturation.h"
 #include "slot.h"
 #include "storage/ipc.h"
@@ -116,13 +117,26 @@ static void
 note_extension_created(void)
 {
 	char	   *here = get_database_name(MyDatabaseId);
+	char	   *publication;
 
 	if (here != NULL && strcmp(here, guc_database) != 0)
+	{
 		ereport(NOTICE,
 				(errmsg("leakwatch records incidents in database \"%s\", not in this one",
 						guc_database),
 				 errhint("Create the extension there, or set leakwatch.database to \"%s\".",
 						 here)));
+		return;
+	}
+
+	publication = publication_in_the_way();
+	if (publication != NULL)
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("leakwatch records no incidents in this database while publication \"%s\" is FOR ALL TABLES",
+						publication),
+				 errdetail("It would send them to subscribers, and those that do not have the tables of the extension would stop."),
+				 errhint("Set leakwatch.database to one without such a publication; or create the extension for each subscriber too, and set leakwatch.record_published to on.")));
 }
 
 /*

@@ -109,6 +109,14 @@ is_running(int64 monotonic)
 	return false;
 }
 
+/* What kept the recorder from its work may have been a setting: try at once. */
+void
+launch_retry(void)
+{
+	retry_at = 0;
+	retry_wait = RETRY_MIN;
+}
+
 /* See to it that a recorder runs while there is something to write. */
 void
 launch_tend(int64 monotonic)
@@ -117,8 +125,7 @@ launch_tend(int64 monotonic)
 
 	if (control_recorder_wanted())
 	{
-		retry_at = 0;
-		retry_wait = RETRY_MIN;
+		launch_retry();
 		housekeeping_at = 0;
 	}
 	if (RecoveryInProgress())

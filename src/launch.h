@@ -9,5 +9,6 @@
 #define LEAKWATCH_LAUNCH_H
 
 extern void launch_tend(int64 monotonic);
+extern void launch_retry(void);
 
 #endif							/* LEAKWATCH_LAUNCH_H */

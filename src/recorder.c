@@ -58,6 +58,7 @@ static char database_name[NAMEDATALEN];
 static bool busy = false;
 
 pg_noreturn extern PGDLLEXPORT void leakwatch_recorder_main(Datum arg);
+pg_noreturn static void give_up(int sqlerrcode, const char *message);
 
 /* ---------- a round of work ---------- */
 
@@ -292,6 +293,10 @@ work(void)
 	busy = false;
 	if (!history_look(&state))
 		return false;
+	if (state.publication != NULL)
+		give_up(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+				psprintf("publication \"%s\" FOR ALL TABLES would send them to its subscribers; see leakwatch.record_published",
+						 state.publication));
 	if (incident_any_new())
 		write_new(&refusal);
 	if (retry)

@@ -388,6 +388,7 @@ nap(long ms, uint32 wait_event)
 		ConfigReloadPending = false;
 		settings_changed = true;
 		ProcessConfigFile(PGC_SIGHUP);
+		launch_retry();
 	}
 	ProcessCatchupInterrupt();
 }
