@@ -74,9 +74,10 @@ is(assertion(), '', 'and passes when it can');
 $unseen->quit;
 
 # a session meets its limit while it can't be read
-my $due = leak($node, $kind, warn => '300ms');
+my $due = leak($node, $kind);
 busy($due, 'true');
-my $later = leak($node, $kind, warn => '300ms');
+configure($node, "${kind}_warn" => '300ms');
+my $later = leak($node, $kind);
 # not by pg_stat_activity, which waits for who is held up
 wait_until($node, "SELECT count(*) = 1 FROM leakwatch.leaks WHERE pid = $later->{pid}");
 is(leaks($node, $due), '', 'no limit is met as long as nothing is known');

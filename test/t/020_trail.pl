@@ -234,10 +234,11 @@ foreach my $sql (
 }
 
 # A heartbeat hides neither the statement that holds the lock, nor its tags.
-my $heart = session($node, set => { transaction_warn => '50ms' });
+my $heart = session($node);
 $heart->query('BEGIN');
 $heart->query(q{UPDATE item SET name = 'd' /*controller='stock',action='recount'*/});
 $heart->query('SELECT 1') foreach 1 .. 8;
+configure($node, transaction_warn => '50ms');
 my $beat = row_of($heart, 'transaction');
 is( words($beat),
 	q{BEGIN; | UPDATE item SET name = 'd' /*controller='stock',action='recount'*/; | SELECT 1; x8},
@@ -251,6 +252,7 @@ like($said->{detail}, qr/Last statement: UPDATE item SET name = 'd'/,
 	'and so is the last statement in the message')
   or diag(explain([ log_of($node, $heart) ]));
 terminate($node, $heart);
+configure($node, transaction_warn => undef);
 
 # The other form of tags.
 {
