@@ -23,6 +23,9 @@ async function withClient(pool, work) {
 	}
 }
 
+// Not before it is at rest in the pool, as it would be on a busy machine.
+const limit = "SELECT set_config('leakwatch.idle_session_terminate', '100ms', false)";
+
 const applications = {
 	async client_without_handler(pool) {
 		const client = await pool.connect();
@@ -31,13 +34,13 @@ const applications = {
 	},
 
 	async pool_without_handler(pool) {
-		await pool.query('SELECT 1');
+		await pool.query(limit);
 	},
 
 	async pool_with_handler(pool) {
 		const ended = new Promise((resolve) => pool.on('error', resolve));
 
-		await pool.query('SELECT 1');
+		await pool.query(limit);
 		console.log((await ended).detail);
 		await pool.query('SELECT 1');
 		console.log('the pool works');

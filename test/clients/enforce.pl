@@ -13,11 +13,10 @@ use Test::More;
 my $node = new_node('enforce', "listen_addresses = '127.0.0.1'");
 my $reason = qr/leakwatch terminated the session because it had been idle in transaction for /;
 
-# Run one of the programs with this limit until it ends; returns how it did, and
-# what it wrote.
+# Run one of the programs until it ends; returns how it did, and what it wrote.
 sub application
 {
-	my ($limit, @command) = @_;
+	my (@command) = @_;
 	my ($out, $err);
 	local %ENV = (
 		%ENV,
@@ -26,7 +25,7 @@ sub application
 		PGDATABASE => 'postgres',
 		PGUSER => 'app',
 		PGAPPNAME => $command[-1],
-		PGOPTIONS => "-c leakwatch.mode=enforce -c leakwatch.$limit=100ms");
+		PGOPTIONS => "-c leakwatch.mode=enforce -c leakwatch.idle_in_transaction_terminate=100ms");
 
 	$command[1] = "$FindBin::Bin/$command[1]";
 	IPC::Run::run(\@command, '>' => \$out, '2>' => \$err,
@@ -36,12 +35,12 @@ sub application
 
 sub of_node
 {
-	return application($_[1] // 'idle_in_transaction_terminate', '/usr/bin/node', 'enforce.js', $_[0]);
+	return application('/usr/bin/node', 'enforce.js', $_[0]);
 }
 
 sub of_python
 {
-	return application('idle_in_transaction_terminate', '/usr/bin/python3', 'enforce.py', $_[0]);
+	return application('/usr/bin/python3', 'enforce.py', $_[0]);
 }
 
 # What the server log has of the end of this application's session.
@@ -74,11 +73,11 @@ like($out, qr/^(?:57P01|None) .*$reason/s, 'psycopg says why in the text of its 
 isnt($status, 0, 'node-postgres: without a handler of the client the program dies');
 like($err, qr/Unhandled 'error' event.*$reason/s, 'and says why');
 
-($status, $out, $err) = of_node('pool_without_handler', 'idle_session_terminate');
+($status, $out, $err) = of_node('pool_without_handler');
 isnt($status, 0, 'without one of the pool too, when a client that waits in it is terminated');
 like($err, qr/Unhandled 'error' event.*leakwatch terminated the session because it had been idle for /s, 'and says why');
 
-($status, $out, $err) = of_node('pool_with_handler', 'idle_session_terminate');
+($status, $out, $err) = of_node('pool_with_handler');
 like(
 	$out,
 	qr/^leakwatch terminated the session because it had been idle for .*\nthe pool works\n$/,
