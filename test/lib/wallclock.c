@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * wallclock.c
- *	  For tests: a server whose wall clock can be set.
+ *	  For tests: a server whose clocks can be set.
  *
  * Preloaded, it answers for the C library with the time in the file WALLCLOCK
- * names: an offset in microseconds, and how long a process with that PID is to
- * be stopped after it has read the clock next.  The monotonic clock stays true.
+ * names: an offset of the wall clock in microseconds, how long a process with
+ * that PID is to be stopped after it has read the clock next, and how much time
+ * has passed by both clocks.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +26,7 @@ struct setting
 	volatile int64_t offset;	/* us */
 	volatile int64_t stall;		/* us; taken by the first of this PID */
 	volatile int64_t pid;
+	volatile int64_t passed;	/* us */
 };
 
 static struct setting *setting = NULL;
@@ -58,9 +60,9 @@ stall(void)
 }
 
 static void
-shift(struct timespec *ts)
+shift(struct timespec *ts, int64_t offset)
 {
-	int64_t		us = ts->tv_sec * INT64_C(1000000) + ts->tv_nsec / 1000 + setting->offset;
+	int64_t		us = ts->tv_sec * INT64_C(1000000) + ts->tv_nsec / 1000 + offset;
 
 	ts->tv_nsec = us % 1000000 * 1000 + ts->tv_nsec % 1000;
 	ts->tv_sec = us / 1000000;
@@ -71,9 +73,12 @@ clock_gettime(clockid_t clock, struct timespec *ts)
 {
 	int			result = syscall(SYS_clock_gettime, clock, ts);
 
-	if (result == 0 && setting != NULL &&
-		(clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-		shift(ts);
+	if (result != 0 || setting == NULL)
+		return result;
+	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+		shift(ts, setting->offset + setting->passed);
+	else if (clock == CLOCK_MONOTONIC)
+		shift(ts, setting->passed);
 	return result;
 }
 

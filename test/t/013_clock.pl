@@ -14,7 +14,7 @@ my $kind = 'idle_in_transaction';
 # The server's wall clock is ahead by what this file says, its monotonic clock
 # goes by the truth.  See test/lib/wallclock.c.
 my $setting = PostgreSQL::Test::Utils::tempdir() . '/wallclock';
-append_to_file($setting, pack('q3', 0, 0, 0));
+append_to_file($setting, pack('q4', 0, 0, 0, 0));
 
 # what: 0 for the offset, in seconds; 1 for a stall of the process given next
 sub set_clock

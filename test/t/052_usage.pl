@@ -8,36 +8,40 @@ use LeakwatchTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-
-my ($faketime) = glob('/usr/lib/*/faketime/libfaketime.so.1');
-plan skip_all => 'libfaketime is not installed' unless $faketime;
+use TestLibrary;
 
 my $directory = PostgreSQL::Test::Utils::tempdir();
-my $offset = File::Spec->rel2abs("$directory/offset");
-my $clock = 0;
 my $node;
 
-# The clocks of the server go by this file.  A process that asks for the time all
-# along does not look at it again, so each jump comes while the watcher is being
-# started anew.
-sub set_clock
-{
-	append_to_file("$offset.new", sprintf("%+ds\n", $clock));
-	rename("$offset.new", $offset) or die "could not rename: $!";
-	return;
-}
+# So much time has passed by the clocks of the server as this file says.  See
+# test/lib/wallclock.c.
+my $setting = "$directory/wallclock";
+my $minutes_passed = 0;
+append_to_file($setting, pack('q4', 0, 0, 0, 0));
 
 # So many more minutes, for which there is one sample.
 sub pass_minutes
 {
 	my ($count) = @_;
 	my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM leakwatch.usage()');
+
+	$minutes_passed += $count;
+	open(my $file, '+<', $setting) or die "could not open: $!";
+	seek($file, 8 * 3, 0) or die "could not seek: $!";
+	print $file pack('q', $minutes_passed * 60_000_000);
+	close($file) or die "could not write: $!";
+	scan($node);
+	wait_until($node, "SELECT count(*) > $before FROM leakwatch.usage()");
+	return;
+}
+
+# Another watcher takes over.
+sub replace_watcher
+{
 	my $watcher = status($node)->{watcher_pid};
 
-	$clock += 60 * $count;
-	set_clock();
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($watcher)");
-	wait_until($node, "SELECT count(*) > $before FROM leakwatch.usage()");
+	wait_until($node, "SELECT watcher_pid <> $watcher FROM leakwatch.status");
 	return;
 }
 
@@ -46,13 +50,11 @@ sub foreseen
 	return grep { $_->{message} =~ /^connections will be used up in about/ } log_entries($node);
 }
 
-set_clock();
 {
 	local %ENV = (
 		%ENV,
-		LD_PRELOAD => $faketime,
-		FAKETIME_TIMESTAMP_FILE => $offset,
-		FAKETIME_CACHE_DURATION => 1);
+		LD_PRELOAD => join(' ', library('wallclock'), $ENV{LD_PRELOAD} // ()),
+		WALLCLOCK => File::Spec->rel2abs($setting));
 
 	$node = new_node('usage', <<'EOC');
 max_connections = 33
@@ -67,7 +69,9 @@ EOC
 #
 my @sessions = map { session($node, app => 'shop') } 1 .. 3;
 $sessions[0]->query('BEGIN');
-pass_minutes(1) foreach 1 .. 2;
+pass_minutes(1);
+replace_watcher();
+pass_minutes(1);
 my $minutes = 'SELECT used, peak >= used, idle, in_transaction, leaked, rejected, minute = date_trunc(\'minute\', minute) FROM leakwatch.';
 like($node->safe_psql('postgres', "${minutes}usage() ORDER BY minute DESC LIMIT 1"), qr/^[34]\|t\|2\|1\|0\|0\|t$/, 'a minute');
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM leakwatch.usage()'), '>=', 2, 'a new watcher goes on with them');
@@ -95,8 +99,7 @@ is($node->psql('postgres', "\\set ON_ERROR_STOP on\n" . slurp_file("$directory/d
 wait_until($node, "SELECT count(*) >= $before FROM leakwatch.samples");
 is($node->safe_psql('postgres', "SELECT used FROM leakwatch.samples WHERE minute = '2020-01-01 12:00'"), '1', 'with what the server has forgotten');
 $node->safe_psql('postgres', 'ALTER SYSTEM SET leakwatch.retention = 86400; SELECT pg_reload_conf()');
-my $watcher = status($node)->{watcher_pid};
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($watcher)");
+replace_watcher();
 wait_until($node, q(SELECT NOT EXISTS (SELECT FROM leakwatch.samples WHERE minute = '2020-01-01 12:00')));
 pass('what is older than is to be kept is deleted');
 $node->safe_psql('postgres', 'DROP EXTENSION leakwatch; CREATE EXTENSION leakwatch');
