@@ -3,7 +3,6 @@
 use strict;
 use warnings FATAL => 'all';
 
-use File::Spec;
 use LeakwatchTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -11,29 +10,13 @@ use TestLibrary;
 
 my $kind = 'idle_in_transaction';
 
-# The server's wall clock is ahead by what this file says, its monotonic clock
-# goes by the truth.  See test/lib/wallclock.c.
-my $setting = PostgreSQL::Test::Utils::tempdir() . '/wallclock';
-append_to_file($setting, pack('q4', 0, 0, 0, 0));
-
-# what: 0 for the offset, in seconds; 1 for a stall of the process given next
-sub set_clock
-{
-	my ($what, @numbers) = @_;
-
-	open(my $file, '+<', $setting) or die "could not open: $!";
-	seek($file, 8 * $what, 0) or die "could not seek: $!";
-	print $file pack('q*', @numbers);
-	close($file) or die "could not write: $!";
-	return;
-}
-
+# The wall clock of the server jumps, its monotonic clock goes by the truth.
 sub jump_to
 {
 	my ($node, $seconds) = @_;
 	my $jumps = status($node)->{clock_jumps};
 
-	set_clock(0, $seconds * 1_000_000);
+	set_clock(offset => $seconds * 1_000_000);
 	scan($node) foreach (1 .. 3);
 	is(status($node)->{clock_jumps}, $jumps + 1, "the jump to $seconds s is noticed once");
 	return;
@@ -42,10 +25,7 @@ sub jump_to
 my $node;
 my $busy = library('busy');
 {
-	local %ENV = (
-		%ENV,
-		LD_PRELOAD => join(' ', library('wallclock'), $ENV{LD_PRELOAD} // ()),
-		WALLCLOCK => File::Spec->rel2abs($setting));
+	local %ENV = (%ENV, clock_environment());
 
 	$node = new_node('clock');
 }
@@ -57,7 +37,7 @@ $node->safe_psql('postgres',
 #
 foreach my $stall (1_500_000, 2_500_000)
 {
-	set_clock(1, $stall, status($node)->{watcher_pid});
+	set_clock(stall => $stall, status($node)->{watcher_pid});
 	scan($node) foreach (1 .. 3);
 	is(status($node)->{clock_jumps}, 0, 'a stall is no jump');
 }

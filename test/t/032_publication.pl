@@ -91,8 +91,7 @@ arrives('an incident waits');
 my $offset = -s $subscriber->logfile;
 
 configure($publisher, record_published => 'on');
-wait_until($publisher,
-	"SELECT EXISTS (SELECT FROM leakwatch.incidents WHERE pid = $first->{pid})");
+wait_for_incident($publisher, "pid = $first->{pid}");
 pass('the incident is recorded after a reload');
 sell();
 $subscriber->wait_for_log(qr/target relation "leakwatch\.\w+" does not exist/, $offset);
@@ -128,8 +127,7 @@ $publisher->safe_psql('postgres',
 wait_until($publisher, q{SELECT health LIKE '%publication "All"%' FROM leakwatch.status});
 $subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION follower SET PUBLICATION goods');
 $publisher->safe_psql('postgres', 'DROP PUBLICATION "All"');
-wait_until($publisher,
-	"SELECT EXISTS (SELECT FROM leakwatch.incidents WHERE pid = $second->{pid})");
+wait_for_incident($publisher, "pid = $second->{pid}");
 settle($publisher);
 is($publisher->safe_psql('postgres', 'SELECT health FROM leakwatch.status'),
 	'ok', 'a publication of chosen tables is not in the way');

@@ -3,7 +3,6 @@
 use strict;
 use warnings FATAL => 'all';
 
-use File::Spec;
 use LeakwatchTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -12,12 +11,7 @@ use TestLibrary;
 
 my $directory = PostgreSQL::Test::Utils::tempdir();
 my $node;
-
-# So much time has passed by the clocks of the server as this file says.  See
-# test/lib/wallclock.c.
-my $setting = "$directory/wallclock";
 my $minutes_passed = 0;
-append_to_file($setting, pack('q4', 0, 0, 0, 0));
 
 # So many more minutes, for which there is one sample.
 sub pass_minutes
@@ -26,10 +20,7 @@ sub pass_minutes
 	my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM leakwatch.usage()');
 
 	$minutes_passed += $count;
-	open(my $file, '+<', $setting) or die "could not open: $!";
-	seek($file, 8 * 3, 0) or die "could not seek: $!";
-	print $file pack('q', $minutes_passed * 60_000_000);
-	close($file) or die "could not write: $!";
+	set_clock(passed => $minutes_passed * 60_000_000);
 	scan($node);
 	wait_until($node, "SELECT count(*) > $before FROM leakwatch.usage()");
 	return;
@@ -51,10 +42,7 @@ sub foreseen
 }
 
 {
-	local %ENV = (
-		%ENV,
-		LD_PRELOAD => join(' ', library('wallclock'), $ENV{LD_PRELOAD} // ()),
-		WALLCLOCK => File::Spec->rel2abs($setting));
+	local %ENV = (%ENV, clock_environment());
 
 	$node = new_node('usage', <<'EOC');
 max_connections = 33

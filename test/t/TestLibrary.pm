@@ -10,7 +10,7 @@ use Exporter 'import';
 use FindBin;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(library);
+our @EXPORT = qw(library clock_environment set_clock);
 
 # The path of a library, built from the file of this name.
 sub library
@@ -24,6 +24,33 @@ sub library
 		'-Wno-sign-compare', '-Wno-unused-parameter', '-shared', '-fPIC',
 		'-isystem', $include, "-I$top/src", '-o', $library, "$top/test/lib/$name.c", '-ldl');
 	return $library;
+}
+
+# Where the numbers of struct setting in test/lib/wallclock.c are in its file.
+my %place = (offset => 0, stall => 1, passed => 3);
+my $clock;
+
+# What a server is started with to have its clocks set by set_clock().
+sub clock_environment
+{
+	$clock = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/wallclock');
+	append_to_file($clock, pack('q4', 0, 0, 0, 0));
+	return (
+		LD_PRELOAD => join(' ', library('wallclock'), $ENV{LD_PRELOAD} // ()),
+		WALLCLOCK => $clock);
+}
+
+# Microseconds: the "offset" of the wall clock, a "stall" of the process that is
+# given next, or what has "passed" by both clocks.
+sub set_clock
+{
+	my ($what, @numbers) = @_;
+
+	open(my $file, '+<', $clock) or die "could not open: $!";
+	seek($file, 8 * $place{$what}, 0) or die "could not seek: $!";
+	print $file pack('q*', @numbers);
+	close($file) or die "could not write: $!";
+	return;
 }
 
 1;
