@@ -134,6 +134,8 @@ is(rows_of($meanwhile), '1|finished',
 #
 my $init = $node->safe_psql('postgres',
 	'SELECT pid FROM pg_stat_activity WHERE backend_type = \'checkpointer\'');
+# the recorder does not wait until what it commits is on disk
+$node->safe_psql('postgres', 'CHECKPOINT');
 kill 'KILL', $after_cancel->{pid};
 $node->poll_query_until('postgres',
 	"SELECT pid <> $init FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
