@@ -260,12 +260,17 @@ tend_harm(const Moment *moment, bool asked)
 		follow_harm();
 }
 
-/* See who is in others' way, before anybody is judged by that. */
-static void
+/*
+ * See who is in others' way, before anybody is judged by that.  Returns
+ * whether that was done.
+ */
+static bool
 tend_blockers(const Moment *moment, bool asked)
 {
-	if (harm_survey(moment, asked ? SURVEY_TO_SHOW : SURVEY_TO_FOLLOW))
-		blockers_observe(moment);
+	if (!harm_survey(moment, asked ? SURVEY_TO_SHOW : SURVEY_TO_FOLLOW))
+		return false;
+	blockers_observe(moment);
+	return true;
 }
 
 /* Follow the use of connections: the earlier of two times to go on. */
@@ -286,6 +291,7 @@ scan(Moment *moment)
 	static uint64 served = 0;
 	uint64		ticket = control_scan_requested();
 	bool		asked = ticket != served;
+	bool		observed;
 	TimestampTz next;
 	int			cadence;
 	int64		elapsed;
@@ -306,7 +312,7 @@ scan(Moment *moment)
 	/* who asked for a scan wants to see every incident as it is now */
 	if (asked && incident_open_count() > 0)
 		agenda_expect_followed();
-	tend_blockers(moment, asked);
+	observed = tend_blockers(moment, asked);
 	next = walk_agenda(moment, &cadence);
 	incident_reclaim();
 
@@ -316,6 +322,10 @@ scan(Moment *moment)
 
 		next = Min(next, due);
 	}
+
+	/* where there is always work, that takes each survey that would be due */
+	if (!observed && harm_is_surveyed(moment))
+		blockers_observe(moment);
 	tend_harm(moment, asked);
 	next = tend_capacity(moment, asked, next);
 	worklist_clear();

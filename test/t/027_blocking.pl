@@ -3,7 +3,9 @@
 use strict;
 use warnings FATAL => 'all';
 
+use IPC::Run;
 use LeakwatchTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('blocking', "log_error_verbosity = default\n");
@@ -176,6 +178,34 @@ my $told = $blocker->quit('SELECT 1;');
 like($told, qr/because it had been idle while others wait for its locks for/, 'the client is told why');
 is($idle->query('SELECT 1'), '1', 'who blocks nobody stays');
 $_->quit for $first, $idle;
+
+#
+# While others become leaks all the time
+#
+my $script = PostgreSQL::Test::Utils::tempdir() . '/leaks.sql';
+append_to_file($script, "BEGIN;\n\\sleep 100 ms\nCOMMIT;\n");
+my ($in, $out) = ('', '');
+my $busy;
+{
+	# nobody reads what it would print if it were told
+	local $ENV{PGOPTIONS} = '-c leakwatch.idle_in_transaction_warn=10ms -c leakwatch.warn_client=off';
+
+	$busy = IPC::Run::start(
+		[ $node->installed_command('pgbench'), '-n', '-c', 2, '-T', 100_000, '-f', $script, $node->connstr('postgres') . ' user=app' ],
+		'<' => \$in, '&>' => \$out);
+}
+wait_until($node, q(SELECT count(*) >= 10 FROM leakwatch.incidents WHERE query = 'BEGIN;' AND detected_at > now() - interval '1min'));
+$blocker = session($node, set => { idle_blocker_warn => '100ms' });
+$blocker->query('SELECT pg_advisory_lock(10)');
+$first = waiter('SELECT pg_advisory_lock(10)');
+wait_until($node, "SELECT EXISTS (SELECT FROM leakwatch.leaks WHERE pid = $blocker->{pid})");
+pass('an idle blocker is found while others become leaks all the time');
+terminate($node, $first);
+wait_until($node, "SELECT NOT EXISTS (SELECT FROM leakwatch.leaks WHERE pid = $blocker->{pid})");
+pass('and that nobody waits for it any more');
+$busy->signal('TERM');
+$busy->finish;
+$blocker->quit;
 
 #
 # Root, not victim
