@@ -412,3 +412,28 @@ follow_harm(void)
 	}
 	any_blocked = any;
 }
+
+/*
+ * The wall clock has jumped by so many microseconds: the next reminder of each
+ * open incident is due as long after the last as it was.
+ */
+void
+follow_jump(int64 jump)
+{
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		for (int kind = 0; kind < NUM_KINDS; kind++)
+		{
+			int			index = seats[slot].incident[kind];
+			Incident   *edit;
+
+			if (index < 0)
+				continue;
+			edit = incident_edit(index);
+			edit->warned_at += jump;
+			if (edit->told_at != 0)
+				edit->told_at += jump;
+			incident_edited(index, false);
+		}
+	}
+}

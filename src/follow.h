@@ -28,5 +28,6 @@ extern void follow_session(Seat *seat, const Session *session, const Judgement *
 						   const Moment *moment);
 extern bool follow_end(Seat *seat, const Moment *moment);
 extern void follow_harm(void);
+extern void follow_jump(int64 jump);
 
 #endif							/* LEAKWATCH_FOLLOW_H */

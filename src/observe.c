@@ -98,6 +98,8 @@ observe_jump(int64 jump)
 			if (s->observation.since[i] != 0)
 				s->observation.gained[i] += jump;
 		}
+		if (s->observation.waited_at != 0)
+			s->observation.waited_at += jump;
 		change_end(&s->changes);
 	}
 }
@@ -141,7 +143,7 @@ observe_waited(const Session *session, TimestampTz now)
 	Observation observation;
 
 	return observe_read(session, &observation) && observation.waited_at != 0 &&
-		now >= observation.waited_at && now - observation.waited_at < AFTER_WAIT;
+		now - observation.waited_at < AFTER_WAIT;
 }
 
 /*

@@ -76,7 +76,7 @@ terminate_facts(const Session *session, const SessionText *text,
 	facts->role_unknown = names->role_unknown;
 	facts->listed_application = protection_application(text->application_name);
 	facts->listed_address = protection_address(&text->client.any, sizeof(text->client));
-	facts->waiting = activity.waits_for_lock || observe_waited(session, GetCurrentTimestamp());
+	facts->waiting = activity.waits_for_lock || observe_waited(session, now);
 	facts->committing = activity.committing;
 	facts->maintenance = activity.progress.command != NULL;
 	facts->exported_snapshot = snapshots_exported(session);

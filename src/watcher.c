@@ -303,6 +303,7 @@ scan(Moment *moment)
 	if (clock_read(moment))
 	{
 		observe_jump(moment->jump);
+		follow_jump(moment->jump);
 		settings_changed = true;
 		clock_report_jump(moment);
 	}

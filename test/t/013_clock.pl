@@ -7,6 +7,7 @@ use LeakwatchTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TestLibrary;
+use Time::HiRes qw(time);
 
 my $kind = 'idle_in_transaction';
 
@@ -27,7 +28,7 @@ my $busy = library('busy');
 {
 	local %ENV = (%ENV, clock_environment());
 
-	$node = new_node('clock');
+	$node = new_node('clock', 'leakwatch.log_repeat = 50min');
 }
 $node->safe_psql('postgres',
 	"CREATE FUNCTION busy(pid int, busy bool) RETURNS bool LANGUAGE C STRICT AS '$busy'");
@@ -116,7 +117,34 @@ cmp_ok(
 		  . " WHERE pid = $leaky->{pid} AND outcome = 'finished'"),
 	'<', 1000,
 	'an incident over all jumps has lasted for its own time');
+is(warnings_about($node, $leaky), 1, 'and was told of once');
 
-$_->quit foreach ($innocent, $idle, $leaky, $later, $after, $held);
+#
+# Who had to wait for a lock has a moment to go on
+#
+my $holder = session($node, user => undef, set => { mode => 'off' });
+foreach my $hour (2 .. 11)
+{
+	my $waiter = session($node, set => { mode => 'enforce', transaction_terminate => '200ms' });
+
+	$holder->query('SELECT pg_advisory_lock(1)');
+	$waiter->begin('BEGIN\; SELECT pg_advisory_xact_lock(1)');
+	wait_for_leak($node, 'transaction', $waiter);
+	scan($node);
+
+	my $freed = time;
+	$holder->query('SELECT pg_advisory_unlock(1)');
+	$waiter->wait;
+	set_clock(offset => $hour * 3600 * 1_000_000);
+	scan($node);
+	my $told = $waiter->quit('COMMIT;');
+
+	# if we took longer than that moment, once more
+	next if time - $freed >= 4;
+	unlike($told, qr{FATAL}, 'which a jump of the clock does not shorten');
+	last;
+}
+
+$_->quit foreach ($innocent, $idle, $leaky, $later, $after, $held, $holder);
 $node->stop;
 done_testing();
