@@ -30,6 +30,31 @@
 
 static Seat *seats = NULL;
 
+/*
+ * Incidents of a session are about to be opened: note when it has gone on last,
+ * which was before them.  How it ends is told by whether that has changed, and
+ * not by comparing times, because the clock may be set back in between.  False
+ * when it is being written at this very moment.
+ */
+bool
+follow_begin(Seat *seat)
+{
+	SlotEnd		end;
+
+	seat->went_on_at = 0;
+	switch (slot_end(&seat->session, &end))
+	{
+		case READ_NONE:
+			break;
+		case READ_BUSY:
+			return false;
+		case READ_DONE:
+			seat->went_on_at = end.went_on_at;
+			break;
+	}
+	return true;
+}
+
 /* incident_attach() hands us what our predecessor left open. */
 static void
 adopt(int index, const Incident *incident)
@@ -40,6 +65,11 @@ adopt(int index, const Incident *incident)
 	seat->session = incident->session;
 	seat->incident[incident->kind] = index;
 	seat->signalled |= incident->action == ACTION_TERMINATED;
+
+	/* it may have gone on since, unless that was clearly before */
+	if (kind_info(incident->kind)->clock != SINCE_BACKEND &&
+		(!follow_begin(seat) || seat->went_on_at > incident->since))
+		seat->went_on_at = 0;
 }
 
 /* Called once when a watcher starts. */
@@ -231,7 +261,7 @@ follow_end(Seat *seat, const Moment *moment)
 
 			/* what a scan would have seen, had one come before the end */
 			if (!seat->signalled && clock != SINCE_BACKEND &&
-				end.went_on_at > session->since[clock])
+				end.went_on_at != 0 && end.went_on_at != seat->went_on_at)
 				close_incident(seat, kind, OUTCOME_FINISHED, end.went_on_at, NULL);
 			else
 				/* what we terminated says already which limit did it */

@@ -19,11 +19,14 @@ typedef struct Seat
 	int			incident[NUM_KINDS];	/* index of the open one, or -1 */
 	uint32		roomless;		/* kinds reported that there was no room for */
 	bool		signalled;		/* we have told it to end */
+	TimestampTz went_on_at;		/* what its slot said of that before the
+								 * newest incident */
 } Seat;
 
 extern void follow_init(void);
 extern Seat *follow_seat(int slot);
 extern bool follow_has_incidents(const Seat *seat);
+extern bool follow_begin(Seat *seat);
 extern void follow_session(Seat *seat, const Session *session, const Judgement *judgement,
 						   const Moment *moment);
 extern bool follow_end(Seat *seat, const Moment *moment);

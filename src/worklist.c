@@ -474,7 +474,11 @@ act(Work *work, const Moment *moment)
 	 * as it was judged: slot.c says why in this order.
 	 */
 	if (work->opens != 0)
+	{
+		if (!follow_begin(seat))
+			return;
 		slot_watch(session->slot, session->since[SINCE_BACKEND]);
+	}
 	if (!session_read_text(session, &work->text))
 	{
 		if (!follow_has_incidents(seat))

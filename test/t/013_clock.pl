@@ -120,6 +120,28 @@ cmp_ok(
 is(warnings_about($node, $leaky), 1, 'and was told of once');
 
 #
+# How a session ended is not told by times
+#
+my $committing = leak($node, $kind, warn => '300ms');
+my $again = leak($node, $kind, warn => '300ms');
+wait_for_leak($node, $kind, $committing, $again);
+$again->query('COMMIT');
+settle($node);
+jump_to($node, 3600);
+$committing->quit("COMMIT;\n\\q");
+wait_for_incident($node, "pid = $committing->{pid} AND outcome <> 'open'");
+is(incident($node, $committing, $kind)->{outcome}, 'finished',
+	'who goes on after the clock was set back, and leaves at once, has gone on');
+$again->query('BEGIN\; SELECT 1');
+wait_for_leak($node, $kind, $again);
+$again->quit;
+wait_for_incident($node, "pid = $again->{pid} AND outcome = 'disconnected'");
+is( $node->safe_psql('postgres',
+		"SELECT string_agg(outcome, ' ' ORDER BY since) FROM leakwatch.incidents WHERE pid = $again->{pid}"),
+	'disconnected finished',
+	'who went on before that, and leaves in its next transaction, has not');
+
+#
 # Who had to wait for a lock has a moment to go on
 #
 my $holder = session($node, user => undef, set => { mode => 'off' });
