@@ -20,6 +20,7 @@
 
 #include "compat.h"
 
+#include "activity.h"
 #include "changes.h"
 #include "client.h"
 #include "commands/progress.h"
@@ -27,12 +28,12 @@
 #include "session.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
+#include "verdict.h"
 
-/*
- * How long who has waited for a lock is left alone, to do what it was kept
- * from: who was in its way may have been ended for its sake.
- */
-#define AFTER_WAIT	(5 * USECS_PER_SEC)
+#define LOCK_GRACE	(LOCK_GRACE_MS * INT64CONST(1000))
+
+/* How often to see whether somebody whose time is nearly up waits for a lock. */
+#define LOCK_LOOK	USECS_PER_SEC
 
 /*
  * How long an answer about a client's connection is good: of one that is
@@ -124,7 +125,7 @@ observe_read(const Session *session, Observation *observation)
 	return true;
 }
 
-/* A session over a terminate limit waits for a lock. */
+/* A session over a terminate limit, or near one, waits for a lock. */
 void
 observe_wait(const Session *session, TimestampTz now)
 {
@@ -136,6 +137,26 @@ observe_wait(const Session *session, TimestampTz now)
 	observe_write(session->slot, &observation);
 }
 
+/*
+ * A session meets a terminate limit at this time.  If it waits for a lock until
+ * shortly before, no trace is left of that, so look whether it does.  Returns
+ * when to look again, DT_NOEND for any time.
+ */
+TimestampTz
+observe_before(const Session *session, TimestampTz limit, const Moment *moment)
+{
+	Activity	activity;
+
+	if (limit == DT_NOEND)
+		return DT_NOEND;
+	if (moment->now < limit - LOCK_GRACE)
+		return limit - LOCK_GRACE;
+	activity_read(session, &activity);
+	if (activity.waits_for_lock)
+		observe_wait(session, moment->now);
+	return moment->now + LOCK_LOOK;
+}
+
 /* Has it done so until just now? */
 bool
 observe_waited(const Session *session, TimestampTz now)
@@ -143,7 +164,7 @@ observe_waited(const Session *session, TimestampTz now)
 	Observation observation;
 
 	return observe_read(session, &observation) && observation.waited_at != 0 &&
-		now - observation.waited_at < AFTER_WAIT;
+		now - observation.waited_at < LOCK_GRACE;
 }
 
 /*

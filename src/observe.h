@@ -17,6 +17,8 @@ extern void observe_shmem_init(void);
 /* The watcher's. */
 extern void observe_write(int slot, const Observation *observation);
 extern void observe_wait(const Session *session, TimestampTz now);
+extern TimestampTz observe_before(const Session *session, TimestampTz limit,
+								  const Moment *moment);
 extern void observe_jump(int64 jump);
 extern bool observe_waiting(const Session *session, const Moment *moment);
 extern bool observe_client(const Session *session, const Moment *moment);

@@ -85,6 +85,13 @@ verdict_applies(const Session *session)
 	return applies;
 }
 
+/* Does the clock of this kind run while a session waits for a lock? */
+static bool
+runs_while_waiting(LeakKind kind)
+{
+	return kind_info(kind)->clock == SINCE_TRANSACTION || kind_info(kind)->clock == SINCE_BACKEND;
+}
+
 /*
  * Judge a session by its policy at a time.  A session is leaking once it has
  * met the first of the two limits of a kind: a terminate limit below the
@@ -100,6 +107,7 @@ verdict_judge(const Session *session, const Policy *policy, TimestampTz now,
 	verdict->next = DT_NOEND;
 	verdict->next_kind = KIND_SESSION;
 	verdict->next_terminates = false;
+	verdict->ends_at = DT_NOEND;
 
 	if (policy->value[POLICY_MODE] == MODE_OFF)
 		return;
@@ -129,13 +137,16 @@ verdict_judge(const Session *session, const Policy *policy, TimestampTz now,
 				verdict->leaking |= KIND_BIT(kind);
 				if (terminates)
 					verdict->terminate |= KIND_BIT(kind);
+				continue;
 			}
-			else if (deadline < verdict->next)
+			if (deadline < verdict->next)
 			{
 				verdict->next = deadline;
 				verdict->next_kind = kind;
 				verdict->next_terminates = terminates;
 			}
+			if (terminates && runs_while_waiting(kind))
+				verdict->ends_at = Min(verdict->ends_at, deadline);
 		}
 	}
 }
@@ -223,13 +234,18 @@ verdict_needs_waiting(const Policy *policy)
 /*
  * How often a session has to be looked at to see it before it meets a limit, in
  * ms.  The clock of one that waits for its client starts with a look, and so
- * does not wait for the limit.
+ * does not wait for the limit.  Who may be ended after having waited for a lock
+ * is looked at while it may still wait.
  */
 static int
-look_interval(LeakKind kind, int limit)
+look_interval(int limit_index, int limit)
 {
+	LeakKind	kind = POLICY_KIND(limit_index);
+
 	if (kind_info(kind)->clock == SINCE_WAITING)
 		return Max(limit / 2, Min(limit, 1000));
+	if (POLICY_TERMINATES(limit_index) && runs_while_waiting(kind))
+		return Max(Max(limit / 2, limit - LOCK_GRACE_MS), Min(limit, 100));
 	return limit;
 }
 
@@ -246,7 +262,7 @@ verdict_shortest_limit(const Policy *policy)
 		return 0;
 	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES; i++)
 	{
-		int			interval = look_interval(POLICY_KIND(i), policy->value[i]);
+		int			interval = look_interval(i, policy->value[i]);
 
 		if (interval > 0 && (shortest == 0 || interval < shortest))
 			shortest = interval;

@@ -19,7 +19,12 @@ typedef struct Verdict
 	TimestampTz next;			/* when the next limit is met, or DT_NOEND */
 	LeakKind	next_kind;		/* of that limit */
 	bool		next_terminates;	/* it is a terminate limit */
+	TimestampTz ends_at;		/* when the next terminate limit is met that
+								 * waiting for a lock counts for, or DT_NOEND */
 } Verdict;
+
+/* How long who has waited for a lock is left alone, to do what it was kept from. */
+#define LOCK_GRACE_MS	5000
 
 /* Over which limit somebody is, and for how long: at - since. */
 typedef struct Excess

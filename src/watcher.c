@@ -156,7 +156,8 @@ judge(Seat *seat, Session *session, Look *look, const Moment *moment)
 	look->version = session->version;
 	look->shortest_limit = shorter(look->shortest_limit,
 								   verdict_shortest_limit(&judgement.policy));
-	look->due = judgement.verdict.next;
+	look->due = Min(judgement.verdict.next,
+					observe_before(session, judgement.verdict.ends_at, moment));
 	look->active = session->state == SESSION_ACTIVE && verdict_needs_waiting(&judgement.policy);
 	/* what it waits for changes without a trace in the status entry */
 	if (soon && verdict_needs_waiting(&judgement.policy))

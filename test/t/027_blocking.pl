@@ -7,6 +7,7 @@ use IPC::Run;
 use LeakwatchTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $node = new_node('blocking', "log_error_verbosity = default\n");
 $node->safe_psql('postgres', <<'EOC');
@@ -230,6 +231,34 @@ is($node->safe_psql('postgres', 'SELECT string_agg(v::text, $$ $$ ORDER BY i) FR
 cmp_ok(status($node)->{held_waiting}, '>=', 1, 'it is counted that it was held back');
 $root->quit('SELECT 1;');
 $_->quit foreach $victim, $last;
+
+#
+# Who had to wait until just before its time was up has a moment to go on
+#
+configure($node, terminate_active => undef, terminate_when => undef);
+my $holder = session($node, user => undef, set => { mode => 'off' });
+foreach (1 .. 10)
+{
+	my $waiter = session($node, set => { mode => 'enforce', transaction_terminate => '3s' });
+
+	$holder->query('SELECT pg_advisory_lock(11)');
+	$waiter->begin('BEGIN\; SELECT pg_advisory_xact_lock(11)');
+	wait_age($node, 'transaction_age', '2s', $waiter);
+
+	my $freed = time;
+	$holder->query('SELECT pg_advisory_unlock(11)');
+	$waiter->wait;
+	wait_until($node, "SELECT NOT EXISTS (SELECT FROM leakwatch.sessions"
+		  . " WHERE pid = $waiter->{pid} AND transaction_age < '3100ms')");
+	scan($node);
+	my $told = $waiter->quit('COMMIT;');
+
+	# if we took longer than that moment, once more
+	next if time - $freed >= 3;
+	unlike($told, qr/FATAL/, 'who waited until just before its limit can go on');
+	last;
+}
+$holder->quit;
 
 $node->stop;
 done_testing();

@@ -226,6 +226,14 @@ test_two_limits(void)
 	   "between the limits it is reported");
 	ok(verdict.next == since + 8 * SEC && verdict.next_terminates,
 	   "and the next is the terminate limit");
+	ok(verdict.ends_at == DT_NOEND, "which no wait for a lock counts for");
+	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 30000;
+	policy.value[POLICY_TERMINATE(KIND_TRANSACTION)] = 30000;
+	verdict = judge(&session, &policy, since + 6 * SEC);
+	ok(verdict.ends_at == session.since[SINCE_TRANSACTION] + 30 * SEC,
+	   "but for that on the transaction, also where it warns at the same time");
+	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 0;
+	policy.value[POLICY_TERMINATE(KIND_TRANSACTION)] = 0;
 
 	policy.value[POLICY_TERMINATE(KIND_IDLE_IN_TRANSACTION)] = 2000;
 	verdict = judge(&session, &policy, since + 3 * SEC);
@@ -425,10 +433,16 @@ test_shortest(void)
 	ok(verdict_shortest_limit(&policy) == 0, "no limits, none the shortest");
 	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 7000;
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 300;
+	policy.value[POLICY_WARN(KIND_SESSION)] = 140;
 	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = 400;
-	ok(verdict_shortest_limit(&policy) == 300, "the shortest of all that are on");
-	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 500;
-	ok(verdict_shortest_limit(&policy) == 300, "a short limit on waiting is one like all others");
+	ok(verdict_shortest_limit(&policy) == 140, "the shortest of all that are on");
+	policy.value[POLICY_WARN(KIND_SESSION)] = 0;
+	ok(verdict_shortest_limit(&policy) == 150, "who may be ended after a wait for a lock is looked at before");
+	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 40;
+	ok(verdict_shortest_limit(&policy) == 40, "but no more often than ten times a second for that");
+	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 300;
+	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 120;
+	ok(verdict_shortest_limit(&policy) == 120, "a short limit on waiting is one like all others");
 	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 60000;
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 40000;
 	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = 50000;
@@ -440,7 +454,7 @@ test_shortest(void)
 	policy.value[POLICY_WARN(KIND_TRANSACTION)] = INT_MAX;
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = INT_MAX;
 	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = INT_MAX;
-	ok(verdict_shortest_limit(&policy) == INT_MAX, "the longest that can be set is one");
+	ok(verdict_shortest_limit(&policy) == INT_MAX - LOCK_GRACE_MS, "the longest that can be set is one");
 	{
 		Session		session = session_in(SESSION_IDLE);
 		Verdict		verdict = judge(&session, &policy, START + 3600 * SEC);
