@@ -153,6 +153,25 @@ install_packages()
 	allow_new_cluster
 }
 
+# node-postgres.  Where nodejs is not Debian's, apt refuses to install Debian's
+# package of it: then it is unpacked into $work/node, with what it needs.
+install_node_pg()
+{
+	if apt-get install --simulate --no-install-recommends node-pg >/dev/null 2>&1; then
+		install_packages node-pg
+		return
+	fi
+	apt-cache show node-pg >/dev/null 2>&1 || update_package_lists
+	progress "unpacking node-pg"
+	(
+		cd "$work"
+		apt-get download -qq node-pg node-split2 node-xtend
+		for package in node-*.deb; do
+			dpkg-deb --extract "$package" node
+		done
+	) >"$work/apt.log" 2>&1 || { cat "$work/apt.log" >&2; fail "could not unpack node-pg"; }
+}
+
 # Sets version: the newest PostgreSQL server here, or else the one of Debian.
 find_postgresql()
 {

@@ -89,6 +89,12 @@ my @mistakes = (
 		]
 	});
 
+# Those of other users of these programs.
+sub mistakes
+{
+	return @mistakes;
+}
+
 # A pool keeps connections that are idle for good reason: idle_session is for
 # pools of one connection, of which each mistake has one.  A heartbeat may be
 # late on a busy machine, so the short limits are not for it.

@@ -14,19 +14,20 @@ use Socket qw(SOL_SOCKET SO_RCVBUF);
 # What the server has ended says so when it is used.
 $SIG{PIPE} = 'IGNORE';
 
-# Arguments: addr (connect by TCP), user, app, set (leakwatch settings),
-# receive (size of the socket's buffer for what comes in).
+# Arguments: addr (connect by TCP), from (the own address), user, db, app, set
+# (leakwatch settings), receive (size of the socket's buffer for what comes in).
 sub new
 {
 	my ($class, $node, %args) = @_;
 	my %set = %{ $args{set} // {} };
 	my $socket = $args{addr}
-	  ? IO::Socket::IP->new(PeerHost => $args{addr}, PeerPort => $node->port)
+	  ? IO::Socket::IP->new(PeerHost => $args{addr}, PeerPort => $node->port,
+		$args{from} ? (LocalHost => $args{from}) : ())
 	  : IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port);
 	my $self = bless { socket => $socket, in => '' }, $class;
 	my %startup = (
 		user => $args{user} // 'app',
-		database => 'postgres',
+		database => $args{db} // 'postgres',
 		application_name => $args{app} // 'raw',
 		options => join(' ', map { "-c leakwatch.$_=$set{$_}" } sort keys %set));
 
@@ -79,6 +80,17 @@ sub query
 
 	$self->messages(Q => "$sql\0");
 	return $self->wait_message('Z');
+}
+
+# The value of a query that has one.
+sub value
+{
+	my ($self, $sql) = @_;
+
+	$self->messages(Q => "$sql\0");
+	my $row = $self->wait_message('D');
+	$self->wait_message('Z');
+	return unpack('x2 N/a', $row);
 }
 
 # Take up to so many bytes if there are any within a second; how many.
