@@ -28,9 +28,6 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-/* How far the clocks may part before it is a jump, in microseconds. */
-#define TOLERANCE	USECS_PER_SEC
-
 /*
  * Two clocks can't be read at once, and a process can be stopped in between:
  * how far apart the two readings may be, in us, and how often to try.
@@ -231,7 +228,7 @@ find_jump(const Moment *moment, int64 width)
 	int64		most = moment->now - moment->monotonic - shared_clock->parted;
 	int64		least = most - width;
 
-	return least > TOLERANCE || most < -TOLERANCE ? most : 0;
+	return least > CLOCK_TOLERANCE || most < -CLOCK_TOLERANCE ? most : 0;
 }
 
 /*

@@ -10,6 +10,9 @@
 
 #include "policy.h"
 
+/* How far the clocks may part before it is a jump, in microseconds. */
+#define CLOCK_TOLERANCE	USECS_PER_SEC
+
 /* One reading of both clocks, in microseconds. */
 typedef struct Moment
 {

@@ -291,11 +291,25 @@ went_on_at(const Incident *incident, const Session *session, TimestampTz now)
 }
 
 /*
+ * Is a session under its limits again only because the clock was set back by too
+ * little for a jump?  From one end of what is tolerated to the other, at most.
+ */
+static bool
+is_over_but_for_clock(const Session *session, const Policy *policy, LeakKind kind,
+					  TimestampTz now)
+{
+	Verdict		verdict;
+
+	verdict_judge(session, policy, now + 2 * CLOCK_TOLERANCE, &verdict);
+	return (verdict.leaking & KIND_BIT(kind)) != 0;
+}
+
+/*
  * Close the incident of this kind if the session is no longer so.  Returns
  * whether that was done.
  */
 static bool
-close_if_over(Seat *seat, LeakKind kind, const Session *session, const Verdict *verdict,
+close_if_over(Seat *seat, LeakKind kind, const Session *session, const Judgement *judgement,
 			  const Moment *moment)
 {
 	const Incident *incident = incident_peek(seat->incident[kind]);
@@ -316,7 +330,8 @@ close_if_over(Seat *seat, LeakKind kind, const Session *session, const Verdict *
 						   went_on_at(incident, session, moment->now), NULL);
 		return true;
 	}
-	if (!(verdict->leaking & KIND_BIT(kind)))
+	if (!(judgement->verdict.leaking & KIND_BIT(kind)) &&
+		!is_over_but_for_clock(session, &judgement->policy, kind, moment->now))
 	{
 		close_incident(seat, kind, OUTCOME_FINISHED, moment->now,
 					   "no longer over a limit: the settings have changed");
@@ -385,7 +400,7 @@ follow_session(Seat *seat, const Session *session, const Judgement *judgement,
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
 		if (seat->incident[kind] >= 0 &&
-			!close_if_over(seat, kind, session, &judgement->verdict, moment))
+			!close_if_over(seat, kind, session, judgement, moment))
 			update_incident(seat->incident[kind], session, &judgement->policy, horizon);
 	}
 	if (!follow_has_incidents(seat))

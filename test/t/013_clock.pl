@@ -44,6 +44,35 @@ foreach my $stall (1_500_000, 2_500_000)
 }
 
 #
+# A clock that is set by too little for a jump
+#
+foreach (1 .. 10)
+{
+	set_clock(offset => 900_000);
+	my $leaky = session($node, set => { transaction_warn => '300ms' });
+
+	$leaky->query('BEGIN');
+	wait_for_leak($node, 'transaction', $leaky);
+	set_clock(offset => -900_000);
+	$leaky->query('SELECT 1');
+	scan($node);
+	my $young = policy($node, $leaky)->{transaction_age} lt '00:00:00.3';
+	$leaky->query('SELECT 2');
+	wait_age($node, 'transaction_age', '1s', $leaky);
+	my $said = warnings_about($node, $leaky);
+	$leaky->quit('COMMIT;');
+	settle($node);
+
+	# if it has become older than that by itself, once more
+	next unless $young;
+	is($said, 1, 'who is under its limit by the clock alone is told of once');
+	is(incident($node, $leaky, 'transaction')->{outcome_detail}, undef, 'and no settings have changed');
+	last;
+}
+set_clock(offset => 0);
+is(status($node)->{clock_jumps}, 0, 'and nothing of it was a jump');
+
+#
 # Jumps
 #
 my $innocent = leak($node, $kind,
