@@ -67,7 +67,7 @@ activity_read(const Session *session, Activity *activity)
 		return;
 
 	wait_event = proc->wait_event_info;
-	activity->waits_for_lock = (wait_event & 0xFF000000) == PG_WAIT_LOCK;
+	activity->waits_for_lock = proc->waitLock != NULL;
 	activity->replicating = wait_event == WAIT_EVENT_SYNC_REP;
 	activity->committing = is_committing(session, proc, wait_event);
 	if (session->state == SESSION_ACTIVE && session_progress(session, &command, param))

@@ -28,7 +28,6 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 /* One that others wait for. */
 typedef struct Blocker
@@ -115,7 +114,8 @@ locks_survey(void)
 		volatile PGPROC *proc = &procs->allProcs[i];
 		Waiter		waiter;
 
-		if (likely((proc->wait_event_info & 0xFF000000) != PG_WAIT_LOCK))
+		/* still so while it is awake for a moment, to look for a deadlock */
+		if (likely(proc->waitLock == NULL))
 			continue;
 
 		/* until 16 an ended backend leaves its pid and its slot behind here */

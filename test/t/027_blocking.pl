@@ -7,6 +7,7 @@ use IPC::Run;
 use LeakwatchTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TestLibrary;
 use Time::HiRes qw(time);
 
 my $node = new_node('blocking', "log_error_verbosity = default\n");
@@ -179,6 +180,27 @@ my $told = $blocker->quit('SELECT 1;');
 like($told, qr/because it had been idle while others wait for its locks for/, 'the client is told why');
 is($idle->query('SELECT 1'), '1', 'who blocks nobody stays');
 $_->quit for $first, $idle;
+
+#
+# While who waits is awake for a moment
+#
+my $awake = library('awake');
+$node->safe_psql('postgres', "CREATE FUNCTION awake(pid int) RETURNS bool LANGUAGE C STRICT AS '$awake'");
+$blocker = session($node, set => { idle_blocker_warn => '100ms' });
+$blocker->query('SELECT pg_advisory_lock(20)');
+$first = waiter("SET deadlock_timeout = '1h'; SELECT pg_advisory_lock(20)", user => undef);
+wait_listed($blocker, 'idle_blocker');
+is($node->safe_psql('postgres', "SELECT awake($first->{pid})"), 't', 'who waits wakes up');
+my $next = session($node, set => { idle_blocker_warn => '100ms' });
+$next->query('SELECT pg_advisory_lock(21)');
+my $other = waiter('SELECT pg_advisory_lock(21)');
+wait_listed($next, 'idle_blocker');
+is(leaks($node, $blocker), 'idle_blocker', 'and waits as before');
+settle($node);
+is($node->safe_psql('postgres', "SELECT count(*) FROM leakwatch.incidents WHERE pid = $blocker->{pid}"),
+	'1', 'nothing has ended');
+terminate($node, $first, $other);
+$_->quit foreach $blocker, $next;
 
 #
 # While others become leaks all the time
