@@ -13,6 +13,7 @@ OBJS = \
 	src/assertion.o \
 	src/blockers.o \
 	src/capacity.o \
+	src/census.o \
 	src/chronicle.o \
 	src/client.o \
 	src/clock.o \
@@ -43,11 +44,14 @@ OBJS = \
 	src/observe.o \
 	src/outcome.o \
 	src/patience.o \
+	src/prepared.o \
+	src/presence.o \
 	src/progress.o \
 	src/protection.o \
 	src/publication.o \
 	src/quota.o \
 	src/recorder.o \
+	src/reminder.o \
 	src/report.o \
 	src/restore.o \
 	src/row.o \
@@ -62,6 +66,7 @@ OBJS = \
 	src/tags.o \
 	src/terminate.o \
 	src/trail.o \
+	src/twophase.o \
 	src/verdict.o \
 	src/views.o \
 	src/waiters.o \

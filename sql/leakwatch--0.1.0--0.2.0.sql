@@ -23,10 +23,23 @@ COMMENT ON TRIGGER keep_recorded ON leakwatch.incidents IS 'Leaves out restored 
 
 -- What identifies a row is its key.  Numbers come with the incidents, and those of
 -- different tables are different; should they not be, that must keep out no row.
+-- Prepared transactions have no process: two of the same time differ by their GIDs.
 ALTER TABLE leakwatch.incidents
+	ADD COLUMN gid text NOT NULL DEFAULT '',
 	DROP CONSTRAINT incidents_pkey,
 	DROP CONSTRAINT incidents_pid_backend_start_kind_since_key,
-	ADD PRIMARY KEY (pid, backend_start, kind, since);
+	ADD PRIMARY KEY (pid, backend_start, kind, since, gid);
+COMMENT ON COLUMN leakwatch.incidents.gid IS 'Global identifier of the prepared transaction, which is part of what identifies its incident; empty for a session';
+COMMENT ON COLUMN leakwatch.incidents.pid IS 'Process ID of the session; 0 for a prepared transaction, which has none';
+COMMENT ON COLUMN leakwatch.incidents.backend_start IS 'When the session began; of a prepared transaction, when it was prepared';
+COMMENT ON COLUMN leakwatch.incidents.datname IS 'Database the session is connected to, or in which the transaction was prepared';
+COMMENT ON COLUMN leakwatch.incidents.usename IS 'Role that logged in, or owns the prepared transaction';
+COMMENT ON COLUMN leakwatch.incidents.since IS 'When it got into what it is reported for; with pid, backend_start, kind and gid, what identifies the incident';
+COMMENT ON COLUMN leakwatch.leaks.pid IS 'Process ID of the session; 0 for a prepared transaction, which has none';
+COMMENT ON COLUMN leakwatch.leaks.backend_start IS 'When the session began; of a prepared transaction, when it was prepared';
+COMMENT ON COLUMN leakwatch.leaks.datname IS 'Database the session is connected to, or in which the transaction was prepared';
+COMMENT ON COLUMN leakwatch.leaks.usename IS 'Role that logged in, or owns the prepared transaction';
+COMMENT ON VIEW leakwatch.leaks IS 'Sessions and prepared transactions over a limit now';
 CREATE INDEX incidents_id_idx ON leakwatch.incidents (id);
 COMMENT ON COLUMN leakwatch.incidents.id IS 'Number of the incident: the later it was found, the higher';
 COMMENT ON SEQUENCE leakwatch.incidents_id_seq IS 'Numbers of rows that others insert; what 0.1.0 took its numbers from';
@@ -42,7 +55,7 @@ COMMENT ON FUNCTION leakwatch.sqlcommenter_tags(text) IS 'The tags in the commen
 COMMENT ON COLUMN leakwatch.incidents.action IS 'What leakwatch has done: warned, would_terminate or terminated (told to end)';
 COMMENT ON COLUMN leakwatch.leaks.action IS 'What leakwatch has done: warned, would_terminate or terminated (told to end)';
 COMMENT ON COLUMN leakwatch.incidents.outcome IS 'open, finished (the session went on), disconnected, terminated (by leakwatch), terminated_by_admin, timed_out (by the server), ended_by_server or server_restart';
-COMMENT ON COLUMN leakwatch.incidents.outcome_detail IS 'Which limit or timeout ended it, or why the server did';
+COMMENT ON COLUMN leakwatch.incidents.outcome_detail IS 'Which limit or timeout ended it, why the server did, or whether a prepared transaction was committed or rolled back';
 COMMENT ON COLUMN leakwatch.status.terminated IS 'Sessions told to end';
 
 --
@@ -86,7 +99,8 @@ FROM (SELECT function, pg_catalog.array_agg(type::pg_catalog.oid ORDER BY positi
 		(17, 'leakwatch.sessions()', 'waiting_for_client_terminate_source', 'text'),
 		(18, 'leakwatch.sessions()', 'waiting_for', 'text'),
 		(19, 'leakwatch.sessions()', 'client_gone', 'boolean'),
-		(20, 'leakwatch.status()', 'lingering', 'integer')
+		(20, 'leakwatch.status()', 'lingering', 'integer'),
+		(21, 'leakwatch.leaks()', 'gid', 'text')
 	) AS c (position, function, name, type) GROUP BY function) AS added
 WHERE p.oid OPERATOR(pg_catalog.=) added.function;
 
@@ -94,6 +108,7 @@ CREATE OR REPLACE VIEW leakwatch.leaks AS SELECT * FROM leakwatch.leaks();
 CREATE OR REPLACE VIEW leakwatch.sessions AS SELECT * FROM leakwatch.sessions();
 CREATE OR REPLACE VIEW leakwatch.status AS SELECT * FROM leakwatch.status();
 COMMENT ON COLUMN leakwatch.leaks.holds IS 'What else was seen that it holds: advisory locks (if others waited for it), temporary tables (that it has had some), snapshot (while idle: of a cursor, or of its isolation level), exported snapshot (that others may use); NULL: nothing';
+COMMENT ON COLUMN leakwatch.leaks.gid IS 'Global identifier of the prepared transaction; NULL for a session';
 COMMENT ON COLUMN leakwatch.leaks.blocked_pids IS 'Process IDs of up to ten of the sessions that wait for its locks, the longest waiting first; NULL: none';
 COMMENT ON COLUMN leakwatch.leaks.blocked_application IS 'Name of the application that waits longest';
 COMMENT ON COLUMN leakwatch.leaks.blocked_query IS 'The statement with which it waits';
@@ -158,7 +173,7 @@ COMMENT ON COLUMN leakwatch.saturation.peak IS 'Most sessions at once since the 
 COMMENT ON COLUMN leakwatch.saturation.peak_at IS 'When the last of these connected';
 COMMENT ON COLUMN leakwatch.saturation.idle IS 'Of the sessions now, idle outside a transaction';
 COMMENT ON COLUMN leakwatch.saturation.idle_in_transaction IS 'Of the sessions now, idle in a transaction, aborted or not';
-COMMENT ON COLUMN leakwatch.saturation.leaked IS 'Incidents open now';
+COMMENT ON COLUMN leakwatch.saturation.leaked IS 'Incidents of sessions open now';
 COMMENT ON COLUMN leakwatch.saturation.rejected IS 'Clients turned away by this limit since the server started';
 COMMENT ON COLUMN leakwatch.saturation.last_rejected_at IS 'When the last of these was';
 COMMENT ON COLUMN leakwatch.saturation.growth_per_minute IS 'By how many sessions the use grows in a minute, of the server; NULL: no growth that lasts';
@@ -188,7 +203,7 @@ COMMENT ON COLUMN leakwatch.samples.used IS 'Client sessions at its end';
 COMMENT ON COLUMN leakwatch.samples.peak IS 'Most sessions at once within it';
 COMMENT ON COLUMN leakwatch.samples.idle IS 'Of the sessions at its end, idle outside a transaction';
 COMMENT ON COLUMN leakwatch.samples.in_transaction IS 'Of the sessions at its end, idle in a transaction, aborted or not';
-COMMENT ON COLUMN leakwatch.samples.leaked IS 'Incidents open at its end';
+COMMENT ON COLUMN leakwatch.samples.leaked IS 'Incidents of sessions open at its end';
 COMMENT ON COLUMN leakwatch.samples.rejected IS 'Clients turned away within it by the limit of the server';
 
 CREATE FUNCTION leakwatch.usage(
@@ -222,7 +237,7 @@ COMMENT ON COLUMN leakwatch.usage.used IS 'Client sessions at its end';
 COMMENT ON COLUMN leakwatch.usage.peak IS 'Most sessions at once within it';
 COMMENT ON COLUMN leakwatch.usage.idle IS 'Of the sessions at its end, idle outside a transaction';
 COMMENT ON COLUMN leakwatch.usage.in_transaction IS 'Of the sessions at its end, idle in a transaction, aborted or not';
-COMMENT ON COLUMN leakwatch.usage.leaked IS 'Incidents open at its end';
+COMMENT ON COLUMN leakwatch.usage.leaked IS 'Incidents of sessions open at its end';
 COMMENT ON COLUMN leakwatch.usage.rejected IS 'Clients turned away within it by the limit of the server';
 
 CREATE OR REPLACE VIEW leakwatch.applications WITH (security_invoker = true) AS

@@ -23,6 +23,7 @@
 #include "names.h"
 #include "samples.h"
 #include "session.h"
+#include "twophase.h"
 #include "utils/timestamp.h"
 
 static Forecast forecast;
@@ -49,7 +50,8 @@ take_sample(const Moment *moment)
 	saturation_read(SERVER_SCOPE, &server);
 	sample.used = server.used;
 	sample.peak = saturation_take_peak();
-	sample.leaked = incident_open_count();
+	/* what is prepared takes no connection */
+	sample.leaked = incident_open_count() - twophase_open_count();
 	for (int slot = 0; slot < MaxBackends; slot++)
 	{
 		Session		session;

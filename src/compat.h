@@ -112,6 +112,15 @@ compat_proc_vxid_owner(const volatile PGPROC *proc)
 #endif
 }
 
+/* The same two of the holder of a lock, as the lock tables tell them. */
+#if PG_VERSION_NUM < 170000
+#define compat_lock_vxid_owner(instance)	((uint32) (instance)->backend)
+#define compat_lock_lxid(instance)			((instance)->lxid)
+#else
+#define compat_lock_vxid_owner(instance)	((uint32) (instance)->vxid.procNumber)
+#define compat_lock_lxid(instance)			((instance)->vxid.localTransactionId)
+#endif
+
 /* 19 tells writing a commit record from all else that delays a checkpoint. */
 #ifdef DELAY_CHKPT_IN_COMMIT
 #define COMPAT_DELAY_CHKPT_IN_COMMIT	DELAY_CHKPT_IN_COMMIT

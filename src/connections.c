@@ -90,6 +90,7 @@ count_sessions(HTAB *table, Patience *patience)
 	}
 }
 
+/* What is prepared takes no connection. */
 static void
 count_leaks(HTAB *table, Patience *patience)
 {
@@ -98,7 +99,8 @@ count_leaks(HTAB *table, Patience *patience)
 	for (int i = 0; i < incident_max(); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!patience_copy_incident(patience, i, incident) || incident->outcome != OUTCOME_OPEN)
+		if (!patience_copy_incident(patience, i, incident) ||
+			incident->outcome != OUTCOME_OPEN || incident->kind == KIND_PREPARED_TRANSACTION)
 			continue;
 		tally_of(table, SCOPE_SERVER, InvalidOid)->leaked++;
 		tally_of(table, SCOPE_DATABASE, incident->session.database)->leaked++;

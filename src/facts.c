@@ -18,7 +18,7 @@
 #include "utils/timestamp.h"
 #include "waiters.h"
 
-/* What identifies an incident. */
+/* What identifies an incident, as the key of the table has it. */
 void
 facts_key(Row *row, const Incident *incident)
 {
@@ -26,6 +26,25 @@ facts_key(Row *row, const Incident *incident)
 	row_int(row, "pid", incident->session.pid);
 	row_time(row, "backend_start", incident->session.since[SINCE_BACKEND]);
 	row_time(row, "since", incident->since);
+	row_key_text(row, "gid", incident_gid(incident), incident->names.encoding);
+}
+
+/* The same of an incident that there would be of a prepared transaction. */
+void
+facts_prepared_key(Row *row, const PreparedTransaction *transaction)
+{
+	Session		session = {
+		.database = transaction->database,
+		.role = transaction->owner,
+	};
+	SessionNames names = {0};
+
+	session_names(&session, &names);
+	row_text(row, "kind", kind_info(KIND_PREPARED_TRANSACTION)->name);
+	row_int(row, "pid", 0);
+	row_time(row, "backend_start", transaction->prepared_at);
+	row_time(row, "since", transaction->prepared_at);
+	row_key_text(row, "gid", transaction->gid, names.encoding);
 }
 
 static const char *
@@ -41,7 +60,11 @@ facts_public(Row *row, const Incident *incident, TimestampTz at, TransactionId n
 	int64		xmin_age = incident_xmin_age(incident, next_xid);
 
 	row_bigint(row, "id", incident->id);
-	facts_key(row, incident);
+	row_text(row, "kind", kind_info(incident->kind)->name);
+	row_int(row, "pid", incident->session.pid);
+	row_time(row, "backend_start", incident->session.since[SINCE_BACKEND]);
+	row_time(row, "since", incident->since);
+	row_foreign_text(row, "gid", incident_gid(incident), incident->names.encoding);
 	row_text(row, "datname", incident->names.database);
 	row_text(row, "usename", incident->names.role);
 	row_time(row, "detected_at", incident->detected_at);
@@ -57,7 +80,8 @@ facts_public(Row *row, const Incident *incident, TimestampTz at, TransactionId n
 	row_int(row, "blocked_sessions", incident->blocked_peak);
 	row_lock(row, "strongest_lock", &incident->lock);
 	row_names(row, "holds", incident->holdings, NUM_HOLDINGS, holding_name);
-	row_bool(row, "client_gone", incident->session.client_gone);
+	if (incident->kind != KIND_PREPARED_TRANSACTION)
+		row_bool(row, "client_gone", incident->session.client_gone);
 	if (xmin_age >= 0)
 	{
 		row_bigint(row, "xmin_age", xmin_age);
@@ -86,10 +110,15 @@ facts_waiters(Row *row, const Incident *incident, bool everything)
 					 same_database ? incident->names.encoding : -1);
 }
 
-/* What pg_stat_activity shows only to those with rights on the session. */
+/*
+ * What pg_stat_activity shows only to those with rights on the session, which a
+ * prepared transaction does not have.
+ */
 void
 facts_private(Row *row, const Incident *incident, int index, Trail *trail)
 {
+	if (incident->kind == KIND_PREPARED_TRANSACTION)
+		return;
 	row_text(row, "application_name", incident->text.application_name);
 	row_client(row, &incident->text.client);
 	row_text(row, "state", session_state_name(incident->session.state));

@@ -55,9 +55,9 @@ follow_begin(Seat *seat)
 	return true;
 }
 
-/* incident_attach() hands us what our predecessor left open. */
-static void
-adopt(int index, const Incident *incident)
+/* Take over what our predecessor left open. */
+void
+follow_adopt(int index, const Incident *incident)
 {
 	Seat	   *seat = &seats[incident->session.slot];
 
@@ -82,7 +82,6 @@ follow_init(void)
 		for (int kind = 0; kind < NUM_KINDS; kind++)
 			seats[slot].incident[kind] = -1;
 	}
-	incident_attach(adopt);
 }
 
 Seat *
@@ -142,12 +141,11 @@ last_trail(int index, const Incident *incident)
 	return NULL;
 }
 
-static void
-close_incident(Seat *seat, LeakKind kind, Outcome outcome, TimestampTz ended_at,
-			   const char *detail)
+/* Close an incident; its trail is this in the end, or with NULL as it was kept. */
+void
+follow_close(int index, const Trail *trail, Outcome outcome, TimestampTz ended_at,
+			 const char *detail)
 {
-	int			index = seat->incident[kind];
-	Trail	   *trail = last_trail(index, incident_peek(index));
 	Incident   *incident;
 	TimestampTz last_scan;
 	int64		duration;
@@ -167,7 +165,16 @@ close_incident(Seat *seat, LeakKind kind, Outcome outcome, TimestampTz ended_at,
 	if (detail != NULL)
 		strlcpy(incident->outcome_detail, detail, INCIDENT_DETAIL_SIZE);
 	incident_edited(index, true);
+}
 
+static void
+close_incident(Seat *seat, LeakKind kind, Outcome outcome, TimestampTz ended_at,
+			   const char *detail)
+{
+	int			index = seat->incident[kind];
+	Trail	   *trail = last_trail(index, incident_peek(index));
+
+	follow_close(index, trail, outcome, ended_at, detail);
 	if (trail != NULL)
 		pfree(trail);
 	seat->incident[kind] = -1;
@@ -409,21 +416,6 @@ follow_session(Seat *seat, const Session *session, const Judgement *judgement,
 
 /* ---------- harm ---------- */
 
-/* Keep up with the harm of an incident whose session blocks this many. */
-static void
-update_harm(int index, const Session *session, int blocked)
-{
-	const Incident *incident = incident_peek(index);
-	bool		record = blocked > incident->blocked_peak;
-	Harm		harm;
-
-	if (blocked == 0 && incident->blocked_sessions == 0)
-		return;
-	harm_measure(session, &harm);
-	harm_note(incident_edit(index), &harm);
-	incident_edited(index, record);
-}
-
 /*
  * After a survey: keep up with the harm of all open incidents while anybody
  * waits, and once more when nobody does.
@@ -452,16 +444,28 @@ follow_harm(void)
 		for (int kind = 0; kind < NUM_KINDS; kind++)
 		{
 			if (seat->incident[kind] >= 0)
-				update_harm(seat->incident[kind], &seat->session, blocked);
+				harm_update(seat->incident[kind], &seat->session, blocked);
 		}
 	}
 	any_blocked = any;
 }
 
 /*
- * The wall clock has jumped by so many microseconds: the next reminder of each
+ * The wall clock has jumped by so many microseconds: the next reminder of an
  * open incident is due as long after the last as it was.
  */
+void
+follow_shift(int index, int64 jump)
+{
+	Incident   *edit = incident_edit(index);
+
+	edit->warned_at += jump;
+	if (edit->told_at != 0)
+		edit->told_at += jump;
+	incident_edited(index, false);
+}
+
+/* The same for all open incidents of sessions. */
 void
 follow_jump(int64 jump)
 {
@@ -469,16 +473,8 @@ follow_jump(int64 jump)
 	{
 		for (int kind = 0; kind < NUM_KINDS; kind++)
 		{
-			int			index = seats[slot].incident[kind];
-			Incident   *edit;
-
-			if (index < 0)
-				continue;
-			edit = incident_edit(index);
-			edit->warned_at += jump;
-			if (edit->told_at != 0)
-				edit->told_at += jump;
-			incident_edited(index, false);
+			if (seats[slot].incident[kind] >= 0)
+				follow_shift(seats[slot].incident[kind], jump);
 		}
 	}
 }

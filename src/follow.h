@@ -24,6 +24,7 @@ typedef struct Seat
 } Seat;
 
 extern void follow_init(void);
+extern void follow_adopt(int index, const Incident *incident);
 extern Seat *follow_seat(int slot);
 extern bool follow_has_incidents(const Seat *seat);
 extern bool follow_begin(Seat *seat);
@@ -32,5 +33,8 @@ extern void follow_session(Seat *seat, const Session *session, const Judgement *
 extern bool follow_end(Seat *seat, const Moment *moment);
 extern void follow_harm(void);
 extern void follow_jump(int64 jump);
+extern void follow_shift(int index, int64 jump);
+extern void follow_close(int index, const Trail *trail, Outcome outcome, TimestampTz ended_at,
+						 const char *detail);
 
 #endif							/* LEAKWATCH_FOLLOW_H */

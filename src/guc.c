@@ -40,6 +40,7 @@ char	   *guc_protected_addresses = NULL;
 int			guc_log_level;
 int			guc_log_repeat;
 int			guc_log_burst;
+int			guc_prepared_transaction_warn;
 int			guc_saturation_warn;
 int			guc_saturation_forecast;
 bool		guc_record_published;
@@ -99,15 +100,19 @@ check_mode(int *newval, void **extra, GucSource source)
 }
 
 static bool
+check_server_limit(int *newval, void **extra, GucSource source)
+{
+	if (*newval == 0 || *newval >= MIN_LIMIT_MS)
+		return true;
+	GUC_check_errdetail("The shortest limit is %d ms; 0 switches a limit off.",
+						MIN_LIMIT_MS);
+	return false;
+}
+
+static bool
 check_limit(int *newval, void **extra, GucSource source)
 {
-	if (*newval > 0 && *newval < MIN_LIMIT_MS)
-	{
-		GUC_check_errdetail("The shortest limit is %d ms; 0 switches a limit off.",
-							MIN_LIMIT_MS);
-		return false;
-	}
-	return pass_source(extra, source);
+	return check_server_limit(newval, extra, source) && pass_source(extra, source);
 }
 
 /*
@@ -190,9 +195,10 @@ check_database(char **newval, void **extra, GucSource source)
 }
 
 static void
-define_limit(int index, int boot_value, const char *what, GucIntAssignHook assign)
+define_limit(const char *name, int index, int boot_value, const char *what,
+			 GucIntAssignHook assign)
 {
-	DefineCustomIntVariable(kind_setting(index), what,
+	DefineCustomIntVariable(name, what,
 							"Zero disables this limit.",
 							&guc_policy.value[index],
 							boot_value, 0, INT_MAX,
@@ -217,10 +223,25 @@ define_policy(void)
 		LeakKind	kind = kind_hooks[i].kind;
 		const KindInfo *info = kind_info(kind);
 
-		define_limit(POLICY_WARN(kind), info->warn_boot, info->warn_text, kind_hooks[i].warn);
-		define_limit(POLICY_TERMINATE(kind), info->terminate_boot, info->terminate_text,
-					 kind_hooks[i].terminate);
+		define_limit(info->warn_setting, POLICY_WARN(kind), info->warn_boot, info->warn_text,
+					 kind_hooks[i].warn);
+		define_limit(info->terminate_setting, POLICY_TERMINATE(kind), info->terminate_boot,
+					 info->terminate_text, kind_hooks[i].terminate);
 	}
+}
+
+/* The one limit of what belongs to no session. */
+static void
+define_prepared(void)
+{
+	const KindInfo *info = kind_info(KIND_PREPARED_TRANSACTION);
+
+	DefineCustomIntVariable(info->warn_setting, info->warn_text,
+							"Zero disables this limit.",
+							&guc_prepared_transaction_warn,
+							info->warn_boot, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							check_server_limit, NULL, NULL);
 }
 
 /* How often to look, and where to record. */
@@ -388,6 +409,7 @@ void
 guc_define(void)
 {
 	define_policy();
+	define_prepared();
 	define_recording();
 	define_termination();
 	define_messages();

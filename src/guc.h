@@ -25,6 +25,7 @@ extern char *guc_protected_addresses;
 extern int	guc_log_level;
 extern int	guc_log_repeat;		/* s, 0: once */
 extern int	guc_log_burst;
+extern int	guc_prepared_transaction_warn;	/* ms, 0: off */
 extern int	guc_saturation_warn;	/* percent, 0: off */
 extern int	guc_saturation_forecast;	/* s, 0: off */
 extern bool guc_record_published;

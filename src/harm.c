@@ -131,6 +131,21 @@ harm_measure(const Session *session, Harm *harm)
 	waiters_note(session);
 }
 
+/* Keep up with the harm of an incident whose session blocks this many. */
+void
+harm_update(int index, const Session *session, int blocked)
+{
+	const Incident *incident = incident_peek(index);
+	bool		record = blocked > incident->blocked_peak;
+	Harm		harm;
+
+	if (blocked == 0 && incident->blocked_sessions == 0)
+		return;
+	harm_measure(session, &harm);
+	harm_note(incident_edit(index), &harm);
+	incident_edited(index, record);
+}
+
 /* Note harm in an incident that is being edited. */
 void
 harm_note(Incident *incident, const Harm *harm)

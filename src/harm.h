@@ -32,6 +32,7 @@ extern bool harm_survey(const Moment *moment, SurveyFor purpose);
 extern bool harm_is_surveyed(const Moment *moment);
 extern bool harm_anybody_waits(void);
 extern void harm_measure(const Session *session, Harm *harm);
+extern void harm_update(int index, const Session *session, int blocked);
 extern void harm_note(Incident *incident, const Harm *harm);
 
 #endif							/* LEAKWATCH_HARM_H */

@@ -17,13 +17,16 @@
 
 #include "compat.h"
 
+#include "access/twophase.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "facts.h"
+#include "guc.h"
 #include "history.h"
 #include "publication.h"
 #include "row.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -79,24 +82,30 @@ static const struct
 	{"blocked_application", REPLACE},
 	{"blocked_query", REPLACE},
 	{"client_gone", REPLACE},
+	{"gid", KEEP},
 };
 
 /* A set of columns is a mask of 1 << index. */
 StaticAssertDecl(lengthof(columns) <= 64, "too many columns for a mask");
 
 /*
- * Rows still open whose incidents ($2) are not: of before this start of the
- * server ($1), or such that their end found no room in shared memory.
+ * Rows still open whose incidents ($2) are not: of sessions from before this
+ * start of the server ($1), or such that their end found no room in shared
+ * memory.  A prepared transaction outlives the server; $3 is what to say of one
+ * that is no longer.  The last part is for tables that tell several by their GID.
  */
 static const char close_sql[] =
 "UPDATE leakwatch.incidents AS i SET"
-"  outcome = CASE WHEN i.backend_start < $1 THEN 'server_restart' ELSE 'disconnected' END,"
-"  outcome_detail = CASE WHEN i.backend_start < $1 THEN NULL ELSE 'the end was not recorded' END,"
-"  ended_at = CASE WHEN i.backend_start < $1 THEN $1 ELSE pg_catalog.now() END,"
+"  outcome = CASE WHEN i.kind = 'prepared_transaction' THEN 'finished'"
+"   WHEN i.backend_start < $1 THEN 'server_restart' ELSE 'disconnected' END,"
+"  outcome_detail = CASE WHEN i.kind = 'prepared_transaction' THEN $3"
+"   WHEN i.backend_start < $1 THEN NULL ELSE 'the end was not recorded' END,"
+"  ended_at = CASE WHEN i.kind <> 'prepared_transaction' AND i.backend_start < $1 THEN $1"
+"   ELSE pg_catalog.now() END,"
 "  duration = GREATEST(i.duration, i.last_seen_at - i.since)"
 " WHERE i.outcome = 'open' AND NOT EXISTS (SELECT FROM pg_catalog.unnest($2) AS u"
 "  WHERE u.pid = i.pid AND u.backend_start = i.backend_start"
-"   AND u.kind = i.kind AND u.since = i.since)";
+"   AND u.kind = i.kind AND u.since = i.since%s)";
 
 static const char delete_sql[] =
 "DELETE FROM leakwatch.incidents AS i WHERE i.ctid = ANY (ARRAY("
@@ -143,6 +152,7 @@ is_superseded(const Record *record, const Record *records, int count)
 		if (records[i].version > record->version &&
 			other->kind == incident->kind &&
 			other->session.pid == incident->session.pid &&
+			strcmp(incident_gid(other), incident_gid(incident)) == 0 &&
 			other->session.since[SINCE_BACKEND] == incident->session.since[SINCE_BACKEND] &&
 			other->since == incident->since)
 			return true;
@@ -166,6 +176,7 @@ rows_of_records(Relation table, const Record *records, int count)
 		if (is_superseded(&records[i], records, count))
 			continue;
 		facts_public(&row, incident, incident->last_seen_at, next_xid);
+		facts_key(&row, incident);
 		facts_waiters(&row, incident, true);
 		facts_private(&row, incident, records[i].index, trail);
 		rows[nrows++] = row_datum(&row);
@@ -173,13 +184,32 @@ rows_of_records(Relation table, const Record *records, int count)
 	return row_array(table, rows, nrows);
 }
 
+/*
+ * Add the keys of what is prepared, whether or not its incident is open: the
+ * watcher may be about to take that up.  Returns how many there are.
+ */
+static int
+add_prepared(Datum *rows, Row *row)
+{
+	PreparedList *list = prepared_new_list();
+
+	if (guc_prepared_transaction_warn == 0 || max_prepared_xacts == 0 || !prepared_copy(list))
+		return 0;
+	for (int i = 0; i < list->count; i++)
+	{
+		facts_prepared_key(row, &list->transaction[i]);
+		rows[i] = row_datum(row);
+	}
+	return list->count;
+}
+
 /* The keys of the open incidents.  False when the watcher is just writing one. */
 static bool
 rows_of_open(Relation table, Datum *array)
 {
 	Row			row;
-	Datum	   *rows = begin_rows(table, incident_max(), &row);
-	int			nrows = 0;
+	Datum	   *rows = begin_rows(table, incident_max() + max_prepared_xacts, &row);
+	int			nrows = add_prepared(rows, &row);
 	Incident   *incident = palloc(sizeof(Incident));
 
 	for (int i = 0; i < incident_max(); i++)
@@ -228,6 +258,7 @@ upsert_sql(uint64 present)
 {
 	StringInfoData names;
 	StringInfoData changes;
+	bool		has_gid = false;
 
 	initStringInfo(&names);
 	initStringInfo(&changes);
@@ -237,6 +268,7 @@ upsert_sql(uint64 present)
 
 		if (!(present & (UINT64CONST(1) << i)))
 			continue;
+		has_gid |= strcmp(name, "gid") == 0;
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", name);
 		if (columns[i].conflict == KEEP)
 			continue;
@@ -248,8 +280,8 @@ upsert_sql(uint64 present)
 	}
 	return psprintf("INSERT INTO leakwatch.incidents AS i (%s)"
 					" SELECT %s FROM pg_catalog.unnest($1)"
-					" ON CONFLICT (pid, backend_start, kind, since) DO UPDATE SET %s",
-					names.data, names.data, changes.data);
+					" ON CONFLICT (pid, backend_start, kind, since%s) DO UPDATE SET %s",
+					names.data, names.data, has_gid ? ", gid" : "", changes.data);
 }
 
 /* That statement, prepared anew only for another table or other columns. */
@@ -434,15 +466,21 @@ close_rows(const void *arg)
 {
 	const Closing *closing = arg;
 	Writing		writing;
-	Oid			types[] = {TIMESTAMPTZOID, InvalidOid};
-	Datum		args[2];
+	Oid			types[] = {TIMESTAMPTZOID, InvalidOid, TEXTOID};
+	Datum		args[3];
+	bool		has_gid;
 
 	writing_begin_as_owner("closing incidents", &writing);
+	has_gid = SPI_fnumber(RelationGetDescr(writing.table), "gid") > 0;
 	types[1] = row_array_type(writing.table);
 	args[0] = TimestampTzGetDatum(closing->server_start);
 	*closing->closed = rows_of_open(writing.table, &args[1]);
+	args[2] = CStringGetTextDatum(guc_prepared_transaction_warn == 0 ?
+								  "no longer over a limit: the settings have changed" :
+								  "the end was not recorded");
 	if (*closing->closed)
-		execute(close_sql, lengthof(args), types, args, SPI_OK_UPDATE);
+		execute(psprintf(close_sql, has_gid ? " AND u.gid = i.gid" : ""),
+				lengthof(args), types, args, SPI_OK_UPDATE);
 	writing_end_as_owner(&writing);
 }
 

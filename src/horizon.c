@@ -25,8 +25,7 @@ typedef struct Holders
 {
 	Oid			database;		/* hash key */
 	TransactionId oldest;
-	int			oldest_pid;		/* the process that holds it; 0: a prepared
-								 * transaction */
+	int			oldest_holder;	/* who holds it, as session_holder() */
 	TransactionId second;
 } Holders;
 
@@ -82,7 +81,7 @@ horizon_of(const Session *session)
 }
 
 static void
-enter(HTAB *picture, Oid database, int pid, TransactionId horizon)
+enter(HTAB *picture, Oid database, int holder, TransactionId horizon)
 {
 	bool		found;
 	Holders    *entry = hash_search(picture, &database, HASH_ENTER, &found);
@@ -90,14 +89,14 @@ enter(HTAB *picture, Oid database, int pid, TransactionId horizon)
 	if (!found)
 	{
 		entry->oldest = horizon;
-		entry->oldest_pid = pid;
+		entry->oldest_holder = holder;
 		entry->second = InvalidTransactionId;
 	}
 	else if (TransactionIdPrecedes(horizon, entry->oldest))
 	{
 		entry->second = entry->oldest;
 		entry->oldest = horizon;
-		entry->oldest_pid = pid;
+		entry->oldest_holder = holder;
 	}
 	else
 		entry->second = older(horizon, entry->second);
@@ -148,7 +147,8 @@ horizon_survey(void)
 		if (proc->statusFlags & PROC_AFFECTS_ALL_HORIZONS)
 			everywhere = older(everywhere, horizon);
 		else if (!(proc->statusFlags & (PROC_IN_VACUUM | PROC_IN_LOGICAL_DECODING)))
-			enter(picture, proc->databaseId, proc->pid, horizon);
+			enter(picture, proc->databaseId, i < procs->allProcCount ?
+				  proc->pid : PREPARED_SLOT((int) (i - procs->allProcCount)), horizon);
 	}
 
 	/* half a picture would tell lies */
@@ -167,7 +167,7 @@ horizon_alone(const Session *session)
 
 	if (holders != NULL)
 		entry = hash_search(holders, &session->database, HASH_FIND, NULL);
-	if (entry == NULL || entry->oldest_pid != session->pid)
+	if (entry == NULL || entry->oldest_holder != session_holder(session))
 		return 0;
 	others = older(older(entry->second, everywhere), next_xid);
 	return Max((int32) (others - entry->oldest), 0);

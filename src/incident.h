@@ -47,7 +47,7 @@ typedef struct Incident
 
 	/* who it is; as of the opening too */
 	SessionNames names;
-	SessionText text;
+	SessionText text;			/* of a prepared transaction, query is its GID */
 
 	/* how it goes on */
 	int64		gained;			/* by the wall clock, on this kind's clock */
@@ -76,6 +76,13 @@ typedef struct Incident
 	Outcome		outcome;
 	char		outcome_detail[INCIDENT_DETAIL_SIZE];
 } Incident;
+
+/* The GID of a prepared transaction, "" of anything else. */
+static inline const char *
+incident_gid(const Incident *incident)
+{
+	return incident->kind == KIND_PREPARED_TRANSACTION ? incident->text.query : "";
+}
 
 extern int	incident_max(void);
 extern Size incident_shmem_size(void);

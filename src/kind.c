@@ -114,9 +114,20 @@ static const KindInfo kinds[] =
 		.warn_text = "Reports a session that has been connected for this long.",
 		.terminate_text = "Terminates a session that has been connected for this long.",
 	},
+	{
+		.kind = KIND_PREPARED_TRANSACTION,
+		.name = "prepared_transaction",
+		.phrase = "prepared",
+		.hint = "Finish it with COMMIT PREPARED or ROLLBACK PREPARED.",
+		.sqlerrcode = ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+		.clock = SINCE_BACKEND,
+		.warn_setting = "leakwatch.prepared_transaction_warn",
+		.warn_boot = 5 * MINUTE_MS,
+		.warn_text = "Reports a transaction that has been prepared for this long and not been finished.",
+	},
 };
 
-StaticAssertDecl(lengthof(kinds) == NUM_KINDS, "a kind has no row, or more than one");
+StaticAssertDecl(lengthof(kinds) == NUM_ALL_KINDS, "a kind has no row, or more than one");
 
 const KindInfo *
 kind_info(LeakKind kind)
@@ -125,9 +136,9 @@ kind_info(LeakKind kind)
 }
 
 const char *
-kind_setting(int limit_index)
+kind_setting(LeakKind kind, bool terminates)
 {
-	const KindInfo *info = kind_info(POLICY_KIND(limit_index));
+	const KindInfo *info = kind_info(kind);
 
-	return POLICY_TERMINATES(limit_index) ? info->terminate_setting : info->warn_setting;
+	return terminates ? info->terminate_setting : info->warn_setting;
 }

@@ -29,14 +29,14 @@ typedef struct KindInfo
 	const char *warn_setting;
 	int			warn_boot;
 	const char *warn_text;
-	const char *terminate_setting;
+	const char *terminate_setting;	/* NULL: nothing is ever terminated */
 	int			terminate_boot;
 	const char *terminate_text;
 } KindInfo;
 
 extern const KindInfo *kind_info(LeakKind kind);
 
-/* The name of the setting behind a limit, with its prefix. */
-extern const char *kind_setting(int limit_index);
+/* The name of the setting behind one of its limits, with its prefix. */
+extern const char *kind_setting(LeakKind kind, bool terminates);
 
 #endif							/* LEAKWATCH_KIND_H */

@@ -17,6 +17,7 @@
 #include "control.h"
 #include "incident.h"
 #include "launch.h"
+#include "prepared.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker.h"
@@ -137,7 +138,7 @@ launch_tend(int64 monotonic)
 		control_request_housekeeping();
 	}
 	wanted = incident_any_new() || incident_retry_is_due(monotonic) ||
-		control_housekeeping_requested();
+		control_housekeeping_requested() || prepared_is_wanted();
 
 	if (is_running(monotonic))
 	{

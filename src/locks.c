@@ -18,10 +18,12 @@
 #include "compat.h"
 
 #include "access/transam.h"
+#include "access/twophase.h"
 #include "catalog/pg_type.h"
 #include "clock.h"
 #include "locks.h"
 #include "nodes/bitmapset.h"
+#include "prepared.h"
 #include "session.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
@@ -32,7 +34,7 @@
 /* One that others wait for. */
 typedef struct Blocker
 {
-	int			pid;			/* hash key */
+	int			holder;			/* hash key, as session_holder() */
 	Bitmapset  *blocked;		/* who waits for it directly; index of waiters */
 	Bitmapset  *all;			/* who waits for it directly or through others */
 	bool		all_known;		/* as soon as somebody has asked */
@@ -47,6 +49,71 @@ static HTAB *blockers = NULL;	/* of Blocker, in survey_context */
 static bool locks_known = false;	/* of the blockers */
 static int64 cost = 0;			/* CPU time of this picture, in us */
 
+/* Enter that a waiter waits for somebody. */
+static void
+enter_blocker(int holder, int waiter)
+{
+	bool		found;
+	Blocker    *blocker = hash_search(blockers, &holder, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		blocker->blocked = NULL;
+		blocker->all_known = false;
+		blocker->strongest.mode = NoLock;
+		blocker->advisory = false;
+	}
+	blocker->blocked = bms_add_member(blocker->blocked, waiter);
+}
+
+/*
+ * Who holds this lock, as session_holder(); 0 for a prepared transaction that is
+ * just being finished.
+ */
+static int
+lock_holder(const LockInstanceData *instance)
+{
+	int			place;
+
+	if (instance->pid != 0)
+		return instance->pid;
+	place = prepared_place(compat_lock_vxid_owner(instance), compat_lock_lxid(instance));
+	return place < 0 ? 0 : PREPARED_SLOT(place);
+}
+
+/* Enter which prepared transactions hold what this process waits for. */
+static void
+enter_prepared(const BlockedProcsData *data, const BlockedProcData *process, int waiter)
+{
+	const LockInstanceData *locks = &data->locks[process->first_lock];
+	LOCKMASK	conflicting = 0;
+
+	for (int i = 0; i < process->num_locks; i++)
+	{
+		if (locks[i].pid == process->pid && locks[i].waitLockMode != NoLock)
+			conflicting = GetLockTagsMethodTable(&locks[i].locktag)->conflictTab[locks[i].waitLockMode];
+	}
+	for (int i = 0; i < process->num_locks; i++)
+	{
+		int			holder = 0;
+
+		if (locks[i].pid == 0 && (locks[i].holdMask & conflicting) != 0)
+			holder = lock_holder(&locks[i]);
+		if (holder != 0)
+			enter_blocker(holder, waiter);
+	}
+}
+
+/* The server calls all of them 0: ask for which of them a waiter waits. */
+static void
+ask_prepared(int waiter)
+{
+	BlockedProcsData *data = GetBlockerStatusData(waiters[waiter].pid);
+
+	for (int i = 0; i < data->nprocs; i++)
+		enter_prepared(data, &data->procs[i], waiter);
+}
+
 /* Enter whom a waiter waits for. */
 static void
 ask_blockers(int waiter)
@@ -55,21 +122,16 @@ ask_blockers(int waiter)
 															  Int32GetDatum(waiters[waiter].pid)));
 	int			npids = ArrayGetNItems(ARR_NDIM(pids), ARR_DIMS(pids));
 	const int  *pid = (const int *) ARR_DATA_PTR(pids);
+	bool		prepared = false;
 
 	for (int i = 0; i < npids; i++)
 	{
-		bool		found;
-		Blocker    *blocker = hash_search(blockers, &pid[i], HASH_ENTER, &found);
-
-		if (!found)
-		{
-			blocker->blocked = NULL;
-			blocker->all_known = false;
-			blocker->strongest.mode = NoLock;
-			blocker->advisory = false;
-		}
-		blocker->blocked = bms_add_member(blocker->blocked, waiter);
+		if (pid[i] != 0)
+			enter_blocker(pid[i], waiter);
+		prepared |= pid[i] == 0;
 	}
+	if (prepared)
+		ask_prepared(waiter);
 }
 
 static HTAB *
@@ -162,6 +224,30 @@ locks_waits(const Session *session)
 	return false;
 }
 
+/*
+ * The place of a prepared transaction that this session waited for in the last
+ * survey; -1: for none.
+ */
+int
+locks_prepared_blocker(const Session *session)
+{
+	if (blockers == NULL)
+		return -1;
+	for (int place = 0; place < max_prepared_xacts; place++)
+	{
+		int			holder = PREPARED_SLOT(place);
+		const Blocker *blocker = hash_search(blockers, &holder, HASH_FIND, NULL);
+		int			waiter = -1;
+
+		while (blocker != NULL && (waiter = bms_next_member(blocker->blocked, waiter)) >= 0)
+		{
+			if (waiters[waiter].pid == session->pid)
+				return place;
+		}
+	}
+	return -1;
+}
+
 /* Did anybody wait for this process in the last survey? */
 bool
 locks_blocks(int pid)
@@ -176,7 +262,7 @@ locks_blocks(int pid)
 static Bitmapset *
 find_blocked(const Blocker *blocker)
 {
-	int			pid = blocker->pid;
+	int			holder = blocker->holder;
 	Bitmapset  *blocked = bms_copy(blocker->blocked);
 	Bitmapset  *todo;
 	int			waiter;
@@ -198,7 +284,7 @@ find_blocked(const Blocker *blocker)
 	/* in a deadlock it waits for itself too, which does not count */
 	for (waiter = -1; (waiter = bms_next_member(blocked, waiter)) >= 0;)
 	{
-		if (waiters[waiter].pid == pid)
+		if (waiters[waiter].pid == holder)
 			blocked = bms_del_member(blocked, waiter);
 	}
 	return blocked;
@@ -209,9 +295,10 @@ static const Bitmapset *
 blocked_by(const Session *session)
 {
 	Blocker    *blocker = NULL;
+	int			holder = session_holder(session);
 
 	if (blockers != NULL)
-		blocker = hash_search(blockers, &session->pid, HASH_FIND, NULL);
+		blocker = hash_search(blockers, &holder, HASH_FIND, NULL);
 	if (blocker == NULL)
 		return NULL;
 	if (!blocker->all_known)
@@ -318,12 +405,14 @@ find_locks(void)
 		const LockInstanceData *instance = &data->locks[i];
 		LOCKMODE	mode = MaxLockMode;
 		Blocker    *blocker;
+		int			holder;
 
 		if (instance->holdMask == 0 ||
 			instance->locktag.locktag_type == LOCKTAG_VIRTUALTRANSACTION ||
 			instance->locktag.locktag_type == LOCKTAG_TRANSACTION)
 			continue;
-		blocker = hash_search(blockers, &instance->pid, HASH_FIND, NULL);
+		holder = lock_holder(instance);
+		blocker = hash_search(blockers, &holder, HASH_FIND, NULL);
 		if (blocker == NULL)
 			continue;
 
@@ -346,7 +435,9 @@ find_locks(void)
 static const Blocker *
 find_blocker(const Session *session)
 {
-	if (blockers == NULL || hash_search(blockers, &session->pid, HASH_FIND, NULL) == NULL)
+	int			holder = session_holder(session);
+
+	if (blockers == NULL || hash_search(blockers, &holder, HASH_FIND, NULL) == NULL)
 		return NULL;
 	if (!locks_known)
 	{
@@ -357,7 +448,7 @@ find_blocker(const Session *session)
 		cost += clock_cpu() - began;
 		MemoryContextSwitchTo(oldcontext);
 	}
-	return hash_search(blockers, &session->pid, HASH_FIND, NULL);
+	return hash_search(blockers, &holder, HASH_FIND, NULL);
 }
 
 /*
@@ -383,12 +474,16 @@ locks_strongest(const Session *session, HeldLock *lock)
 uint32
 locks_holdings(const Session *session)
 {
-	volatile PGPROC *proc = compat_slot_proc(session->slot);
+	volatile PGPROC *proc;
 	const Blocker *blocker = find_blocker(session);
 	uint32		holdings = 0;
 
 	if (blocker != NULL && blocker->advisory)
 		holdings |= 1u << HOLDING_ADVISORY_LOCKS;
+	/* what else there is can't be prepared */
+	if (session->pid == 0)
+		return holdings;
+	proc = compat_slot_proc(session->slot);
 	if (proc == NULL || proc->pid != session->pid)
 		return holdings;
 	if (OidIsValid(proc->tempNamespaceId))

@@ -22,10 +22,15 @@ typedef enum LeakKind
 	KIND_IDLE_BLOCKER,
 	KIND_IDLE_SESSION,
 	KIND_TRANSACTION,
-	KIND_SESSION
+	KIND_SESSION,
+
+	/* of no session and so of no policy: its one limit is the server's */
+	KIND_PREPARED_TRANSACTION
 } LeakKind;
 
-#define NUM_KINDS	(KIND_SESSION + 1)
+/* The kinds of sessions, and all of them. */
+#define NUM_KINDS		(KIND_SESSION + 1)
+#define NUM_ALL_KINDS	(KIND_PREPARED_TRANSACTION + 1)
 
 #define KIND_BIT(kind)	(1u << (kind))
 
@@ -124,5 +129,20 @@ typedef struct Session
 	TimestampTz since[NUM_CLOCKS];
 	int64		gained[NUM_CLOCKS];
 } Session;
+
+/*
+ * A prepared transaction stands where sessions do, as one without a process: of
+ * pid 0, with a slot below 0 for its place among the server's prepared
+ * transactions, begun when it was prepared.
+ */
+#define PREPARED_SLOT(place)	(-1 - (place))
+#define PREPARED_PLACE(slot)	(-1 - (slot))
+
+/* Who holds locks and horizons: a process, or the slot of one without. */
+static inline int
+session_holder(const Session *session)
+{
+	return session->pid != 0 ? session->pid : session->slot;
+}
 
 #endif							/* LEAKWATCH_POLICY_H */

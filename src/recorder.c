@@ -20,6 +20,7 @@
 
 #include "compat.h"
 
+#include "census.h"
 #include "chronicle.h"
 #include "clock.h"
 #include "control.h"
@@ -29,6 +30,7 @@
 #include "kind.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
+#include "prepared.h"
 #include "storage/ipc.h"
 #include "storage/sinval.h"
 #include "tcop/tcopprot.h"
@@ -47,8 +49,7 @@
 /* The first incident that the table refused in a round, and why. */
 typedef struct Refusal
 {
-	LeakKind	kind;
-	int			pid;
+	const char *what;			/* it is of */
 	ErrorData  *error;			/* NULL: it refused none */
 } Refusal;
 
@@ -61,6 +62,20 @@ pg_noreturn extern PGDLLEXPORT void leakwatch_recorder_main(Datum arg);
 pg_noreturn static void give_up(int sqlerrcode, const char *message);
 
 /* ---------- a round of work ---------- */
+
+/*
+ * "idle_session of the session with PID 4711".  A GID may be of another encoding,
+ * and there is no transaction to convert it in.
+ */
+static char *
+in_words(const Incident *incident)
+{
+	const char *kind = kind_info(incident->kind)->name;
+
+	if (incident->kind == KIND_PREPARED_TRANSACTION)
+		return pstrdup(kind);
+	return psprintf("%s of the session with PID %d", kind, incident->session.pid);
+}
 
 /*
  * Write incidents.  One that the table refuses must not hold back the others:
@@ -90,8 +105,7 @@ write_batch(const Record *records, int count, Refusal *refusal)
 		incident_mark_refused(records->index, records->version);
 		if (refusal->error == NULL)
 		{
-			refusal->kind = records->incident.kind;
-			refusal->pid = records->incident.session.pid;
+			refusal->what = in_words(&records->incident);
 			refusal->error = error;
 			return;
 		}
@@ -233,10 +247,9 @@ keep_house(void)
 static void
 note_refusal(const Refusal *refusal, int count, bool first)
 {
-	char	   *message = psprintf("table leakwatch.incidents in database \"%s\" refused %d incident%s: %s of the session with PID %d: %s",
+	char	   *message = psprintf("table leakwatch.incidents in database \"%s\" refused %d incident%s: %s: %s",
 								   database_name, count, count == 1 ? "" : "s",
-								   kind_info(refusal->kind)->name, refusal->pid,
-								   refusal->error->message);
+								   refusal->what, refusal->error->message);
 
 	if (first)
 	{
@@ -289,16 +302,21 @@ work(void)
 	bool		first = !incident_any_refused();
 	int			refused;
 	bool		retry = incident_retry_is_due(clock_monotonic());
+	bool		there;
 
 	busy = false;
-	if (!history_look(&state))
+	there = history_look(&state);
+	if (there && state.publication == NULL && incident_any_new())
+		write_new(&refusal);
+	/* what has to be closed depends on it, and what is found needs no table */
+	if (prepared_is_wanted() || control_housekeeping_requested())
+		census_take(there);
+	if (!there)
 		return false;
 	if (state.publication != NULL)
 		give_up(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 				psprintf("publication \"%s\" FOR ALL TABLES would send them to its subscribers; see leakwatch.record_published",
 						 state.publication));
-	if (incident_any_new())
-		write_new(&refusal);
 	if (retry)
 		write_incidents(incident_is_refused, &refusal);
 	chronicle_write(control_housekeeping_requested());
@@ -324,7 +342,7 @@ static bool
 is_wanted(void)
 {
 	return incident_any_new() || incident_retry_is_due(clock_monotonic()) ||
-		control_housekeeping_requested();
+		control_housekeeping_requested() || prepared_is_wanted();
 }
 
 /* ---------- the process ---------- */

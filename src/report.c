@@ -22,8 +22,10 @@
 #include "kind.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "prepared.h"
 #include "report.h"
 #include "tags.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "waiters.h"
 #include "words.h"
@@ -45,9 +47,22 @@ static int64 window_end = 0;	/* monotonic, us */
 static int	said = 0;
 static int	unsaid = 0;
 static int	unsaid_terminated = 0;
+static int	unsaid_prepared = 0;
 static HTAB *unsaid_by_application = NULL;
 
-/* The primary message: what, how long, which limit. */
+/* The primary message of a prepared transaction: what, how long, which limit. */
+static char *
+prepared_text(Message message, const Incident *incident, const Excess *excess)
+{
+	char		words[WORDS_EXCESS_SIZE];
+
+	return psprintf(message == MESSAGE_REMINDER ?
+					"transaction \"%s\" is still there and has been %s" :
+					"transaction \"%s\" has been %s",
+					incident_gid(incident), words_excess(excess, words, sizeof(words)));
+}
+
+/* The same of a session. */
 static char *
 message_text(Message message, const Incident *incident, const Excess *excess)
 {
@@ -168,6 +183,22 @@ add_waiters_detail(StringInfo out, const Incident *incident, TimestampTz now)
 	}
 }
 
+/* How many it blocks, and with what. */
+static void
+add_harm_detail(StringInfo out, const Incident *incident)
+{
+	if (incident->blocked_sessions == 0)
+		return;
+	appendStringInfo(out, incident->blocked_sessions == 1 ?
+					 " Blocks %d other session." : " Blocks %d other sessions.",
+					 incident->blocked_sessions);
+	if (incident->lock.mode == NoLock)
+		return;
+	appendStringInfoString(out, " Its strongest lock is ");
+	locks_describe(out, &incident->lock, NULL);
+	appendStringInfoChar(out, '.');
+}
+
 /* What there is to say of its client. */
 static void
 add_client_detail(StringInfo out, const Session *session)
@@ -193,16 +224,40 @@ add_lingering_detail(StringInfo out, const Session *session)
 		appendStringInfoString(out, " It is running.");
 }
 
+/* It waits for a lock: of a prepared transaction, if it is that. */
+static void
+add_lock_wait_detail(StringInfo out, const Session *session)
+{
+	int			place = locks_prepared_blocker(session);
+	PreparedList *list;
+	const PreparedTransaction *transaction = NULL;
+
+	if (place < 0)
+	{
+		appendStringInfoString(out, " It waits for a lock itself.");
+		return;
+	}
+	list = prepared_new_list();
+	if (prepared_copy(list))
+		transaction = prepared_find(list, prepared_xid(place));
+	if (transaction != NULL)
+		appendStringInfo(out, " It waits for a lock of the prepared transaction \"%s\".",
+						 transaction->gid);
+	else
+		appendStringInfoString(out, " It waits for a lock of a prepared transaction.");
+	pfree(list);
+}
+
 /* What a session that runs a statement is at. */
 static void
-add_activity_detail(StringInfo out, const Activity *activity)
+add_activity_detail(StringInfo out, const Session *session, const Activity *activity)
 {
 	const Progress *progress = &activity->progress;
 
 	if (activity->replicating)
 		appendStringInfoString(out, " It has committed, and waits for a synchronous standby.");
 	if (activity->waits_for_lock)
-		appendStringInfoString(out, " It waits for a lock itself.");
+		add_lock_wait_detail(out, session);
 	if (progress->command == NULL)
 		return;
 	appendStringInfo(out, " It runs %s", progress->command);
@@ -265,19 +320,10 @@ message_detail(Message message, const Incident *incident, const Trail *trail,
 						 words_duration(verdict_age(session, SINCE_TRANSACTION, now),
 										duration, sizeof(duration)));
 	add_client_detail(&out, session);
-	add_activity_detail(&out, activity);
+	add_activity_detail(&out, session, activity);
 	if (message == MESSAGE_LINGERING)
 		add_lingering_detail(&out, session);
-	if (incident->blocked_sessions > 0)
-		appendStringInfo(&out, incident->blocked_sessions == 1 ?
-						 " Blocks %d other session." : " Blocks %d other sessions.",
-						 incident->blocked_sessions);
-	if (incident->blocked_sessions > 0 && incident->lock.mode != NoLock)
-	{
-		appendStringInfoString(&out, " Its strongest lock is ");
-		locks_describe(&out, &incident->lock, NULL);
-		appendStringInfoChar(&out, '.');
-	}
+	add_harm_detail(&out, incident);
 	if (incident->holdings & (1u << HOLDING_EXPORTED_SNAPSHOT))
 		appendStringInfoString(&out, " It has exported its snapshot to others.");
 	last = last_statement(session, text, trail);
@@ -292,12 +338,69 @@ message_detail(Message message, const Incident *incident, const Trail *trail,
 	return out.data;
 }
 
+/* Of a prepared transaction: whose it is, and what harm it does. */
+static char *
+prepared_detail(const Incident *incident, TimestampTz now)
+{
+	int64		age = incident_xmin_age(incident, horizon_next_xid());
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfo(&out, "User \"%s\", database \"%s\".", incident->names.role,
+					 incident->names.database);
+	if (age > 0)
+		appendStringInfo(&out, " It has kept VACUUM from removing dead rows for " INT64_FORMAT " transaction%s.",
+						 age, age == 1 ? "" : "s");
+	add_harm_detail(&out, incident);
+	add_waiters_detail(&out, incident, now);
+	return out.data;
+}
+
+static char *
+prepared_hint(const Incident *incident)
+{
+	char	   *gid = quote_literal_cstr(incident_gid(incident));
+
+	return psprintf("Execute COMMIT PREPARED %s or ROLLBACK PREPARED %s in database \"%s\", as user \"%s\" or a superuser. Its transaction manager knows which of the two.",
+					gid, gid, incident->names.database, incident->names.role);
+}
+
+static void
+report_prepared(Message message, const Incident *incident, const Excess *excess)
+{
+	ereport(guc_log_level,
+			(errcode(kind_info(excess->kind)->sqlerrcode),
+			 errmsg_internal("%s", prepared_text(message, incident, excess)),
+			 errdetail_internal("%s", prepared_detail(incident, excess->at)),
+			 errhint("%s", prepared_hint(incident))));
+}
+
+static void
+report_session(Message message, const Incident *incident, const Trail *trail,
+			   const Excess *excess)
+{
+	Activity	activity;
+
+	activity_read(&incident->session, &activity);
+	ereport(guc_log_level,
+			(errcode(kind_info(excess->kind)->sqlerrcode),
+			 errmsg_internal("%s", message_text(message, incident, excess)),
+			 errdetail_internal("%s", message_detail(message, incident, trail, &activity, excess->at)),
+			 errhint("%s", message_hint(message, excess->kind, &incident->session, &activity))));
+}
+
 static void
 tally(Message message, const Incident *incident)
 {
 	Unsaid	   *entry;
 	bool		found;
 
+	unsaid++;
+	if (incident->kind == KIND_PREPARED_TRANSACTION)
+	{
+		unsaid_prepared++;
+		return;
+	}
 	if (unsaid_by_application == NULL)
 	{
 		HASHCTL		info = {
@@ -312,7 +415,6 @@ tally(Message message, const Incident *incident)
 	entry = hash_search(unsaid_by_application, incident->text.application_name,
 						HASH_ENTER, &found);
 	entry->count = found ? entry->count + 1 : 1;
-	unsaid++;
 	if (message == MESSAGE_TERMINATED)
 		unsaid_terminated++;
 }
@@ -325,19 +427,15 @@ void
 report_incident(Message message, const Incident *incident, const Trail *trail,
 				const Excess *excess)
 {
-	Activity	activity;
-
 	if (guc_log_burst > 0 && said >= guc_log_burst)
 	{
 		tally(message, incident);
 		return;
 	}
-	activity_read(&incident->session, &activity);
-	ereport(guc_log_level,
-			(errcode(kind_info(excess->kind)->sqlerrcode),
-			 errmsg_internal("%s", message_text(message, incident, excess)),
-			 errdetail_internal("%s", message_detail(message, incident, trail, &activity, excess->at)),
-			 errhint("%s", message_hint(message, excess->kind, &incident->session, &activity))));
+	if (incident->kind == KIND_PREPARED_TRANSACTION)
+		report_prepared(message, incident, excess);
+	else
+		report_session(message, incident, trail, excess);
 	said++;
 }
 
@@ -371,16 +469,15 @@ by_count(const void *a, const void *b)
 	return strcmp(ua->application, ub->application);
 }
 
-/* Sum up what was not said. */
+/* The applications whose messages were not said, most first. */
 static void
-summarise(void)
+list_unsaid(StringInfo out)
 {
 	HASH_SEQ_STATUS seq;
 	Unsaid	   *entry;
 	Unsaid	  **sorted;
 	int			count = 0;
-	int			rest = unsaid;
-	StringInfoData out;
+	int			rest = unsaid - unsaid_prepared;
 
 	sorted = palloc(sizeof(Unsaid *) * hash_get_num_entries(unsaid_by_application));
 	hash_seq_init(&seq, unsaid_by_application);
@@ -388,16 +485,30 @@ summarise(void)
 		sorted[count++] = entry;
 	qsort(sorted, count, sizeof(Unsaid *), by_count);
 
-	initStringInfo(&out);
 	for (int i = 0; i < count && i < SUMMARY_APPLICATIONS; i++)
 	{
-		appendStringInfo(&out, "%s\"%s\": %d", i > 0 ? ", " : "By application: ",
+		appendStringInfo(out, "%s\"%s\": %d", i > 0 ? ", " : "By application: ",
 						 sorted[i]->application, sorted[i]->count);
 		rest -= sorted[i]->count;
 	}
 	if (rest > 0)
-		appendStringInfo(&out, ", others: %d", rest);
-	appendStringInfoChar(&out, '.');
+		appendStringInfo(out, ", others: %d", rest);
+	appendStringInfoChar(out, '.');
+	pfree(sorted);
+}
+
+/* Sum up what was not said. */
+static void
+summarise(void)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	if (unsaid_by_application != NULL)
+		list_unsaid(&out);
+	if (unsaid_prepared > 0)
+		appendStringInfo(&out, "%sPrepared transactions: %d.", out.len > 0 ? " " : "",
+						 unsaid_prepared);
 
 	ereport(guc_log_level,
 			(errcode(ERRCODE_WARNING),
@@ -408,7 +519,6 @@ summarise(void)
 			 errdetail_internal("%s", out.data),
 			 errhint("The view leakwatch.leaks lists the sessions, and the table leakwatch.incidents all that have been found. leakwatch.log_burst sets how many messages are written one by one.")));
 	pfree(out.data);
-	pfree(sorted);
 }
 
 /* Sum up now what has not been said yet. */
@@ -421,7 +531,7 @@ report_flush(void)
 	if (unsaid_by_application != NULL)
 		hash_destroy(unsaid_by_application);
 	unsaid_by_application = NULL;
-	said = unsaid = unsaid_terminated = 0;
+	said = unsaid = unsaid_terminated = unsaid_prepared = 0;
 	RESUME_INTERRUPTS();
 }
 

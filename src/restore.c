@@ -31,7 +31,8 @@ static const char incident_sql[] =
 " WHERE i.pid OPERATOR(pg_catalog.=) ($1).pid"
 " AND i.backend_start OPERATOR(pg_catalog.=) ($1).backend_start"
 " AND i.kind OPERATOR(pg_catalog.=) ($1).kind"
-" AND i.since OPERATOR(pg_catalog.=) ($1).since";
+" AND i.since OPERATOR(pg_catalog.=) ($1).since"
+" AND i.gid OPERATOR(pg_catalog.=) ($1).gid";
 
 static const char sample_sql[] =
 "SELECT FROM leakwatch.samples AS s"

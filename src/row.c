@@ -182,6 +182,13 @@ row_foreign_text(Row *row, const char *name, const char *text, int encoding)
 		set(row, name, TEXTOID, CStringGetTextDatum(encoding_to_database(text, encoding)));
 }
 
+/* The same as a part of a key, which is not NULL. */
+void
+row_key_text(Row *row, const char *name, const char *text, int encoding)
+{
+	set(row, name, TEXTOID, CStringGetTextDatum(encoding_to_database(text, encoding)));
+}
+
 /* The names of the bits that are set, as text[]; NULL for none. */
 void
 row_names(Row *row, const char *name, uint32 bits, int nbits, const char *(*bit_name) (int bit))

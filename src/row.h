@@ -35,6 +35,7 @@ extern void row_interval(Row *row, const char *name, int64 usec);
 extern void row_limit(Row *row, const char *name, int ms);
 extern void row_text(Row *row, const char *name, const char *text);
 extern void row_foreign_text(Row *row, const char *name, const char *text, int encoding);
+extern void row_key_text(Row *row, const char *name, const char *text, int encoding);
 extern void row_names(Row *row, const char *name, uint32 bits, int nbits,
 					  const char *(*bit_name) (int bit));
 extern void row_ints(Row *row, const char *name, const int *values, int count);

@@ -17,6 +17,7 @@
 #include "control.h"
 #include "incident.h"
 #include "observe.h"
+#include "prepared.h"
 #include "samples.h"
 #include "saturation.h"
 #include "shmem.h"
@@ -46,6 +47,7 @@ static const struct
 	{waiters_shmem_size, waiters_shmem_init},
 	{saturation_shmem_size, saturation_shmem_init},
 	{samples_shmem_size, samples_shmem_init},
+	{prepared_shmem_size, prepared_shmem_init},
 };
 
 static shmem_request_hook_type prev_shmem_request = NULL;

@@ -78,7 +78,8 @@ snapshots_exported(const Session *session)
 {
 	volatile PGPROC *proc;
 
-	if (nowners == 0)
+	/* who has exported one can't prepare its transaction */
+	if (nowners == 0 || session->pid == 0)
 		return false;
 	proc = compat_slot_proc(session->slot);
 	if (proc == NULL || proc->pid != session->pid)

@@ -197,6 +197,10 @@ terminate_session(const Session *session, bool waits, const Excess *excess, int6
 	Session		now;
 	TerminateResult result;
 
+	/* 0 and below are not processes to kill(), but groups of them */
+	if (session->pid <= 0)
+		return TERMINATE_SPARED;
+
 	/* tell it why first: once the signal is sent it is too late */
 	slot_set_reason(session->slot, session->since[SINCE_BACKEND], excess);
 

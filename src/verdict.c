@@ -183,7 +183,7 @@ verdict_excess(LeakKind kind, int warn_limit, int terminate_limit,
 	(terminate_limit == 0 || at - since >= warn_limit * INT64CONST(1000));
 	Excess		excess = {
 		.kind = kind,
-		.limit_index = warns ? POLICY_WARN(kind) : POLICY_TERMINATE(kind),
+		.terminates = !warns,
 		.limit = warns ? warn_limit : terminate_limit,
 		.since = since,
 		.at = Max(at, since),

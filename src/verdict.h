@@ -30,7 +30,7 @@ typedef struct Verdict
 typedef struct Excess
 {
 	LeakKind	kind;
-	int			limit_index;	/* of the limit, in the policy */
+	bool		terminates;		/* the limit is the one that terminates */
 	int			limit;			/* ms */
 	bool		client_gone;	/* it has none to wait for */
 	TimestampTz since;			/* without what the wall clock gained */

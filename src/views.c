@@ -78,7 +78,8 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 					   Max(incident->alone_peak, horizon_alone(&incident->session)));
 		if (incident->blocked_sessions > 0)
 			facts_waiters(&row, incident, false);
-		if (session_is_visible_to_user(incident->session.role))
+		if (incident->kind == KIND_PREPARED_TRANSACTION ||
+			session_is_visible_to_user(incident->session.role))
 			facts_private(&row, incident, i, trail);
 		else
 			row_text(&row, "query", "<insufficient privilege>");

@@ -29,7 +29,8 @@
 /* Who blocks, and whom. */
 typedef struct Blocking
 {
-	int			pid;			/* 0: nobody has been here */
+	int			holder;			/* as session_holder(); 0: nobody has been
+								 * here */
 	TimestampTz backend_start;
 	uint64		noted;			/* the higher, the later */
 	Waiters		waiters;
@@ -72,7 +73,7 @@ waiters_shmem_init(void)
 static bool
 is_of(const Blocking *blocking, const Session *session)
 {
-	return blocking->pid == session->pid &&
+	return blocking->holder == session_holder(session) &&
 		blocking->backend_start == session->since[SINCE_BACKEND];
 }
 
@@ -143,7 +144,7 @@ waiters_note(const Session *session)
 
 	place = place_for(session);
 	change_begin(&place->changes);
-	place->blocking.pid = session->pid;
+	place->blocking.holder = session_holder(session);
 	place->blocking.backend_start = session->since[SINCE_BACKEND];
 	place->blocking.noted = ++noted;
 	place->blocking.waiters = waiters;
@@ -161,8 +162,8 @@ waiters_read(const Session *session, Waiters *waiters)
 	{
 		Blocking	blocking;
 
-		/* the pid alone tells of almost all that they are somebody else's */
-		if (places[i].blocking.pid != session->pid ||
+		/* that alone tells of almost all that they are somebody else's */
+		if (places[i].blocking.holder != session_holder(session) ||
 			!change_copy(&places[i].changes, &blocking, &places[i].blocking, sizeof(Blocking)) ||
 			!is_of(&blocking, session))
 			continue;

@@ -14,6 +14,7 @@
  *	harm.c		what harm sessions do
  *	blockers.c	since when idle ones have been in others' way
  *	capacity.c	whether connections run out
+ *	twophase.c	whether prepared transactions are finished
  *	launch.c	a recorder, while there is something to write
  *
  * A session that is as it was when last looked at costs a few comparisons.
@@ -44,6 +45,7 @@
 #include "storage/lwlock.h"
 #include "storage/sinval.h"
 #include "tcop/tcopprot.h"
+#include "twophase.h"
 #include "utils/memutils.h"
 #include "utils/ps_status.h"
 #include "utils/timeout.h"
@@ -258,7 +260,10 @@ tend_harm(const Moment *moment, bool asked)
 {
 	if (incident_open_count() > 0 &&
 		harm_survey(moment, asked ? SURVEY_TO_SHOW : SURVEY_TO_FOLLOW))
+	{
 		follow_harm();
+		twophase_harm();
+	}
 }
 
 /*
@@ -280,6 +285,17 @@ tend_capacity(const Moment *moment, bool asked, TimestampTz next)
 {
 	TimestampTz due = capacity_tend(moment, asked);
 
+	return Min(next, due);
+}
+
+/* Follow prepared transactions, likewise. */
+static TimestampTz
+tend_prepared(const Moment *moment, bool asked, TimestampTz next)
+{
+	TimestampTz due;
+
+	twophase_tend(moment, asked);
+	due = twophase_due(moment);
 	return Min(next, due);
 }
 
@@ -305,6 +321,7 @@ scan(Moment *moment)
 	{
 		observe_jump(moment->jump);
 		follow_jump(moment->jump);
+		twophase_jump(moment->jump);
 		settings_changed = true;
 		clock_report_jump(moment);
 	}
@@ -328,6 +345,7 @@ scan(Moment *moment)
 	/* where there is always work, that takes each survey that would be due */
 	if (!observed && harm_is_surveyed(moment))
 		blockers_observe(moment);
+	next = tend_prepared(moment, asked, next);
 	tend_harm(moment, asked);
 	next = tend_capacity(moment, asked, next);
 	worklist_clear();
@@ -350,6 +368,16 @@ scan(Moment *moment)
 
 /* ---------- the process ---------- */
 
+/* Whoever is to follow an incident that our predecessor left open takes it over. */
+static void
+adopt(int index, const Incident *incident)
+{
+	if (incident->kind == KIND_PREPARED_TRANSACTION)
+		twophase_adopt(index, incident);
+	else
+		follow_adopt(index, incident);
+}
+
 static void
 prepare(void)
 {
@@ -358,6 +386,8 @@ prepare(void)
 	locks_survey();
 	blockers_init();
 	follow_init();
+	twophase_init();
+	incident_attach(adopt);
 }
 
 /* Clean up after an error, as the autovacuum launcher does. */

@@ -51,7 +51,7 @@ words_limit(const Excess *excess, char *buffer, Size size)
 {
 	char		limit[WORDS_DURATION_SIZE];
 
-	snprintf(buffer, size, "%s = %s", kind_setting(excess->limit_index),
+	snprintf(buffer, size, "%s = %s", kind_setting(excess->kind, excess->terminates),
 			 words_duration(excess->limit * INT64CONST(1000), limit, sizeof(limit)));
 	return buffer;
 }
@@ -82,6 +82,6 @@ words_excess(const Excess *excess, char *buffer, Size size)
 	else
 		snprintf(buffer, size, "%s for %s, over the limit of %s (%s)", phrase(excess), duration,
 				 words_duration(excess->limit * INT64CONST(1000), limit, sizeof(limit)),
-				 kind_setting(excess->limit_index));
+				 kind_setting(excess->kind, excess->terminates));
 	return buffer;
 }

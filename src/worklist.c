@@ -25,15 +25,13 @@
 #include "names.h"
 #include "observe.h"
 #include "quota.h"
+#include "reminder.h"
 #include "report.h"
 #include "snapshots.h"
 #include "terminate.h"
 #include "utils/timestamp.h"
 #include "words.h"
 #include "worklist.h"
-
-/* After so many reminders an incident is not repeated any more. */
-#define MAX_REMINDERS	20
 
 /* How long a session that has been told to end may take for it. */
 #define LINGER_TIME	(5 * USECS_PER_SEC)
@@ -86,9 +84,7 @@ remind_at(const Incident *incident)
 
 	if (incident->told_at != 0 && repeats-- == 0)
 		return incident->told_at + LINGER_TIME;
-	if (guc_log_repeat == 0 || repeats >= MAX_REMINDERS)
-		return DT_NOEND;
-	return incident->warned_at + ((int64) guc_log_repeat << repeats) * USECS_PER_SEC;
+	return reminder_at(incident->warned_at, guc_log_repeat, repeats);
 }
 
 /*

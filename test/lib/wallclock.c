@@ -5,8 +5,8 @@
  *
  * Preloaded, it answers for the C library with the time in the file WALLCLOCK
  * names: an offset of the wall clock in microseconds, how long a process with
- * that PID is to be stopped after it has read the clock next, and how much time
- * has passed by both clocks.
+ * that PID is to be stopped after it has read the clock next, how much time
+ * has passed by both clocks, and the time at which the wall clock stands still.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +27,7 @@ struct setting
 	volatile int64_t stall;		/* us; taken by the first of this PID */
 	volatile int64_t pid;
 	volatile int64_t passed;	/* us */
+	volatile int64_t standstill;	/* us since 1970; 0: it goes on */
 };
 
 static struct setting *setting = NULL;
@@ -76,7 +77,14 @@ clock_gettime(clockid_t clock, struct timespec *ts)
 	if (result != 0 || setting == NULL)
 		return result;
 	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+	{
 		shift(ts, setting->offset + setting->passed);
+		if (setting->standstill != 0)
+		{
+			ts->tv_sec = setting->standstill / 1000000;
+			ts->tv_nsec = setting->standstill % 1000000 * 1000;
+		}
+	}
 	else if (clock == CLOCK_MONOTONIC)
 		shift(ts, setting->passed);
 	return result;

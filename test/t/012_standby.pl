@@ -13,6 +13,8 @@ $primary->init(allows_streaming => 1);
 $primary->append_conf('postgresql.conf', <<'EOC');
 shared_preload_libraries = 'leakwatch'
 log_line_prefix = '%m [%p] %e '
+max_prepared_transactions = 2
+leakwatch.prepared_transaction_warn = 100ms
 EOC
 $primary->start;
 $primary->safe_psql('postgres',
@@ -22,6 +24,10 @@ $primary->safe_psql('postgres',
 my $lost = leak($primary, $kind, user => undef, set => { "${kind}_warn" => '100ms' });
 wait_for_incident($primary, "pid = $lost->{pid} AND outcome = 'open'");
 
+# So is a transaction that is prepared there.
+$primary->safe_psql('postgres', "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'lost'");
+wait_for_incident($primary, "gid = 'lost' AND outcome = 'open'");
+
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
@@ -30,6 +36,9 @@ $primary->wait_for_catchup($standby);
 
 is($standby->safe_psql('postgres', q(SELECT used, "limit" FROM leakwatch.saturation WHERE scope = 'server')), '1|7',
 	'a standby counts its connections');
+scan($standby);
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts'), '0', 'a standby shows nothing prepared');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM leakwatch.leaks'), '0', 'and leaves that to its primary');
 my %policy = ("${kind}_warn" => '100ms');
 my $warned = leak($standby, $kind, user => undef, set => \%policy);
 $standby->safe_psql('postgres', 'SELECT leakwatch.scan()');
@@ -74,6 +83,17 @@ my $row = incident($standby, $lost, $kind);
 isnt($row->{ended_at}, undef,
 	'and the one that the old primary left open is closed');
 note "$row->{outcome}: " . ($row->{outcome_detail} // '');
+
+# What was prepared on the old primary is prepared on the new one.
+wait_until($standby, "SELECT count(*) = 1 FROM leakwatch.leaks WHERE gid = 'lost'");
+settle($standby);
+is($standby->safe_psql('postgres', q(SELECT count(*), min(outcome), min(detected_at) < pg_postmaster_start_time()
+	FROM leakwatch.incidents WHERE gid = 'lost')), '1|open|t', 'the incident of what was prepared goes on');
+is(scalar(grep { $_->{message} =~ /^transaction "lost" / } log_entries($standby)), 0, 'and is not said again');
+$standby->safe_psql('postgres', q(COMMIT PREPARED 'lost'));
+settle($standby);
+is($standby->safe_psql('postgres', q(SELECT outcome, outcome_detail FROM leakwatch.incidents WHERE gid = 'lost')),
+	'finished|committed', 'until it is committed there');
 
 $warned->query('COMMIT');
 settle($standby);

@@ -108,6 +108,7 @@ $node->init;
 $node->append_conf('postgresql.conf', <<'EOC');
 shared_preload_libraries = 'leakwatch'
 log_line_prefix = '%m [%p] %e '
+max_prepared_transactions = 1
 EOC
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION leakwatch');
@@ -133,9 +134,8 @@ is_deeply(
 	'README.md lists the settings with their defaults and contexts');
 
 my @kinds = lines_of(q{
-	SELECT substring(w.name FROM '\.(.*)_warn$') FROM pg_catalog.pg_settings AS w
-	JOIN pg_catalog.pg_settings AS t ON t.name = replace(w.name, '_warn', '_terminate')
-	WHERE w.name LIKE 'leakwatch.%_warn' ORDER BY w.name COLLATE "C"});
+	SELECT substring(name FROM '\.(.*)_warn$') FROM pg_catalog.pg_settings
+	WHERE name LIKE 'leakwatch.%_warn' AND unit = 'ms' ORDER BY name COLLATE "C"});
 
 is_deeply(
 	[ sort map { quoted($_->[0]) // () } table_rows(section('README.md', 'Kinds of leak')) ],
@@ -309,24 +309,30 @@ foreach my $call (@calls)
 	}
 }
 
-# A session over each of the limits, and what is said of it.
-my %leak = map { $_ => leak($node, $_, user => undef, warn => '10ms') } @kinds;
+# A session over each of the limits, or what is no session, and what is said of it.
+my @session_kinds = grep { $_ ne 'prepared_transaction' } @kinds;
+my %leak = map { $_ => leak($node, $_, user => undef, warn => '10ms') } @session_kinds;
 
+$node->safe_psql('postgres', "ALTER SYSTEM SET leakwatch.prepared_transaction_warn = '10ms'");
+$node->safe_psql('postgres', "SELECT pg_reload_conf(); BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'docs'");
+wait_until($node, "SELECT EXISTS (SELECT FROM leakwatch.leaks WHERE gid = 'docs')");
+wait_for_leak($node, $_, $leak{$_}) foreach @session_kinds;
 foreach my $kind (@kinds)
 {
 	my ($row) = grep { @$_ == 5 && $_->[0] eq "`$kind`" } @messages;
 
-	wait_for_leak($node, $kind, $leak{$kind});
 	ok($row, "doc/messages.md has $kind") or next;
 
 	my ($phrase) = fixed_parts(quoted($row->[1]));
 	my ($sqlstate, $newer, $from) = $row->[2] =~ /^(\w{5})(?: \((\w{5}) from PostgreSQL (\d+) on\))?$/;
-	my ($entry) = grep { $_->{message} =~ / has been \Q$phrase\E \d/ } log_of($node, $leak{$kind});
+	my ($entry) = grep { $_->{message} =~ / has been \Q$phrase\E \d/ }
+	  exists $leak{$kind} ? log_of($node, $leak{$kind}) : log_entries($node);
 
 	is($entry->{sqlstate}, $newer && $node->pg_version >= $from ? $newer : $sqlstate,
 		'... with its words and its SQLSTATE');
 }
 terminate($node, values %leak);
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'docs'");
 
 # Of what "health" says, two are the server's own words.
 my ($health) = section('README.md', 'Troubleshooting') =~ /^(\| health \|.*?)\n\n/ms;

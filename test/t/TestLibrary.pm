@@ -27,21 +27,21 @@ sub library
 }
 
 # Where the numbers of struct setting in test/lib/wallclock.c are in its file.
-my %place = (offset => 0, stall => 1, passed => 3);
+my %place = (offset => 0, stall => 1, passed => 3, standstill => 4);
 my $clock;
 
 # What a server is started with to have its clocks set by set_clock().
 sub clock_environment
 {
 	$clock = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/wallclock');
-	append_to_file($clock, pack('q4', 0, 0, 0, 0));
+	append_to_file($clock, pack('q5', 0, 0, 0, 0, 0));
 	return (
 		LD_PRELOAD => join(' ', library('wallclock'), $ENV{LD_PRELOAD} // ()),
 		WALLCLOCK => $clock);
 }
 
 # Microseconds: the "offset" of the wall clock, a "stall" of the process that is
-# given next, or what has "passed" by both clocks.
+# given next, what has "passed" by both clocks, or where it comes to a "standstill".
 sub set_clock
 {
 	my ($what, @numbers) = @_;

@@ -328,21 +328,21 @@ test_excess(void)
 	Policy		policy = policy_with(POLICY_TERMINATE(KIND_TRANSACTION), 4000);
 	Excess		excess = verdict_excess(KIND_TRANSACTION, 5000, 8000, START, START + 5 * SEC);
 
-	ok(excess.limit_index == POLICY_WARN(KIND_TRANSACTION) && excess.limit == 5000 &&
+	ok(!excess.terminates && excess.limit == 5000 &&
 	   excess.since == START && excess.at == START + 5 * SEC, "over its warn limit");
 	excess = verdict_excess(KIND_TRANSACTION, 5000, 2000, START, START + 4 * SEC);
-	ok(excess.limit_index == POLICY_TERMINATE(KIND_TRANSACTION) && excess.limit == 2000,
+	ok(excess.terminates && excess.limit == 2000,
 	   "over its terminate limit alone, which is shorter");
 	excess = verdict_excess(KIND_TRANSACTION, 5000, 2000, START, START + 5 * SEC);
-	ok(excess.limit_index == POLICY_WARN(KIND_TRANSACTION), "over both it is the one that warns");
+	ok(!excess.terminates, "over both it is the one that warns");
 	excess = verdict_excess(KIND_TRANSACTION, 0, 2000, START, START + 4 * SEC);
-	ok(excess.limit_index == POLICY_TERMINATE(KIND_TRANSACTION), "a warn limit that is off is none");
+	ok(excess.terminates, "a warn limit that is off is none");
 	excess = verdict_excess(KIND_TRANSACTION, 5000, 0, START, START - 1);
 	ok(excess.at == excess.since, "no age is below nought");
 
 	session.gained[SINCE_TRANSACTION] = 7 * SEC;
 	excess = verdict_terminate_excess(&session, &policy, KIND_TRANSACTION, START + 40 * SEC);
-	ok(excess.limit == 4000 && excess.limit_index == POLICY_TERMINATE(KIND_TRANSACTION) &&
+	ok(excess.limit == 4000 && excess.terminates &&
 	   excess.since == session.since[SINCE_TRANSACTION] + 7 * SEC,
 	   "what the clock gained is no age of an excess either");
 }
@@ -419,10 +419,13 @@ test_kinds(void)
 		ok(info->name && info->phrase && info->hint && info->sqlerrcode &&
 		   info->warn_setting && info->warn_text && info->terminate_setting &&
 		   info->terminate_text, "and has all its words");
-		ok(kind_setting(POLICY_WARN(kind)) == info->warn_setting &&
-		   kind_setting(POLICY_TERMINATE(kind)) == info->terminate_setting,
+		ok(kind_setting(kind, false) == info->warn_setting &&
+		   kind_setting(kind, true) == info->terminate_setting,
 		   "and its settings are found by their limits");
 	}
+	ok(kind_info(KIND_PREPARED_TRANSACTION)->kind == KIND_PREPARED_TRANSACTION &&
+	   kind_info(KIND_PREPARED_TRANSACTION)->terminate_setting == NULL,
+	   "what is of no session is never terminated");
 }
 
 static void
