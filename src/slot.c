@@ -55,10 +55,9 @@ typedef struct Slot
 	pg_atomic_uint32 changes;
 	SlotPublished published;
 
-	pg_atomic_uint64 watched;	/* backend_start of the marked session, or 0 */
+	SlotCall	call;
 	pg_atomic_uint32 reason_changes;
 	SlotNotice	reason;			/* why it is being terminated */
-	pg_atomic_uint32 report_changes;
 	SlotNotice	report;			/* what has been reported of it */
 } Slot;
 
@@ -68,8 +67,8 @@ typedef struct Slot
 static Slot *slots = NULL;
 static pg_atomic_uint64 *announced = NULL;	/* behind the slots */
 
-/* The report that this process has taken last, by its change counter. */
-static uint32 report_seen = 0;
+SlotCall   *slot_call = NULL;
+uint32		slot_report_seen = 0;
 
 static int
 word_count(void)
@@ -101,9 +100,9 @@ slot_shmem_init(void)
 	for (int i = 0; i < MaxBackends; i++)
 	{
 		pg_atomic_init_u32(&slots[i].changes, 0);
-		pg_atomic_init_u64(&slots[i].watched, 0);
+		pg_atomic_init_u64(&slots[i].call.watched, 0);
 		pg_atomic_init_u32(&slots[i].reason_changes, 0);
-		pg_atomic_init_u32(&slots[i].report_changes, 0);
+		pg_atomic_init_u32(&slots[i].call.report_changes, 0);
 	}
 }
 
@@ -138,7 +137,7 @@ begin_my_slot(void)
 		/* see the file's head: our status entry changed before, now look */
 		pg_memory_barrier();
 		if (mine->owner.backend_start != 0 &&
-			pg_atomic_read_u64(&slot->watched) == (uint64) mine->owner.backend_start)
+			pg_atomic_read_u64(&slot->call.watched) == (uint64) mine->owner.backend_start)
 			mine->farewell = mine->owner;
 
 		mine->owner.pid = MyProcPid;
@@ -226,7 +225,7 @@ slot_is_watched(void)
 	Slot	   *slot = my_slot();
 
 	return slot != NULL &&
-		pg_atomic_read_u64(&slot->watched) == (uint64) MyStartTimestamp;
+		pg_atomic_read_u64(&slot->call.watched) == (uint64) MyStartTimestamp;
 }
 
 /* Publish when this session went on after it had been marked. */
@@ -257,7 +256,7 @@ announce_exit(int code, Datum arg)
 {
 	int			index = DatumGetInt32(arg);
 
-	if (pg_atomic_read_u64(&slots[index].watched) == (uint64) MyStartTimestamp)
+	if (pg_atomic_read_u64(&slots[index].call.watched) == (uint64) MyStartTimestamp)
 		announce(index);
 }
 
@@ -272,24 +271,20 @@ slot_announce_exit(void)
 }
 
 /*
- * Is there anything from the watcher that this session has not seen to: a mark
- * or a report?  Asked for each statement: in the usual case two reads of memory
- * that is ours.  The first time, its end is prepared.
+ * The first time that a session asks whether there is anything from the watcher:
+ * find where that would be, and prepare the session's end.  False if there is no
+ * slot.
  */
 bool
-slot_is_addressed(void)
+slot_find_call(void)
 {
-	static Slot *mine = NULL;
+	Slot	   *slot = my_slot();
 
-	if (unlikely(mine == NULL))
-	{
-		mine = my_slot();
-		if (mine == NULL)
-			return false;
-		slot_announce_exit();
-	}
-	return pg_atomic_read_u32(&mine->report_changes) != report_seen ||
-		pg_atomic_read_u64(&mine->watched) == (uint64) MyStartTimestamp;
+	if (slot == NULL)
+		return false;
+	slot_call = &slot->call;
+	slot_announce_exit();
+	return true;
 }
 
 /*
@@ -337,16 +332,16 @@ slot_take_report(TimestampTz at, Excess *report)
 
 	if (slot == NULL)
 		return false;
-	changes = pg_atomic_read_u32(&slot->report_changes);
-	if (changes == report_seen ||
-		!change_copy(&slot->report_changes, &notice, &slot->report, sizeof(SlotNotice)) ||
-		pg_atomic_read_u32(&slot->report_changes) != changes)
+	changes = pg_atomic_read_u32(&slot->call.report_changes);
+	if (changes == slot_report_seen ||
+		!change_copy(&slot->call.report_changes, &notice, &slot->report, sizeof(SlotNotice)) ||
+		pg_atomic_read_u32(&slot->call.report_changes) != changes)
 		return false;
 
 	/* reported while it runs this statement: for the next one */
 	if (notice.backend_start == MyStartTimestamp && notice.excess.at > at)
 		return false;
-	report_seen = changes;
+	slot_report_seen = changes;
 	*report = notice.excess;
 	return notice.backend_start == MyStartTimestamp;
 }
@@ -355,14 +350,14 @@ slot_take_report(TimestampTz at, Excess *report)
 void
 slot_watch(int slot, TimestampTz backend_start)
 {
-	pg_atomic_write_u64(&slots[slot].watched, (uint64) backend_start);
+	pg_atomic_write_u64(&slots[slot].call.watched, (uint64) backend_start);
 	pg_memory_barrier();
 }
 
 void
 slot_unwatch(int slot)
 {
-	pg_atomic_write_u64(&slots[slot].watched, 0);
+	pg_atomic_write_u64(&slots[slot].call.watched, 0);
 }
 
 /*
@@ -389,10 +384,10 @@ slot_set_report(int slot, TimestampTz backend_start, const Excess *report)
 {
 	Slot	   *s = &slots[slot];
 
-	change_begin(&s->report_changes);
+	change_begin(&s->call.report_changes);
 	s->report.backend_start = backend_start;
 	s->report.excess = *report;
-	change_end(&s->report_changes);
+	change_end(&s->call.report_changes);
 }
 
 /* How a marked session ended; nothing to be read if it told nothing. */

@@ -9,6 +9,7 @@
 #define LEAKWATCH_SLOT_H
 
 #include "changes.h"
+#include "miscadmin.h"
 #include "policy.h"
 #include "utils/guc.h"
 #include "verdict.h"
@@ -38,6 +39,20 @@ typedef struct SlotNotice
 	Excess		excess;
 } SlotNotice;
 
+/* What the watcher has for a session, as far as each statement asks for it. */
+typedef struct SlotCall
+{
+	pg_atomic_uint64 watched;	/* backend_start of the marked session, or 0 */
+	pg_atomic_uint32 report_changes;	/* counter over what is reported of it */
+} SlotCall;
+
+/*
+ * This process's, once it has asked; and the report that it has taken last, by
+ * that counter.  Only slot.c changes them.
+ */
+extern SlotCall *slot_call;
+extern uint32 slot_report_seen;
+
 extern Size slot_shmem_size(void);
 extern void slot_shmem_init(void);
 
@@ -46,12 +61,25 @@ extern bool slot_publish_value(int index, int value, GucSource source);
 extern void slot_publish_listening(bool listening);
 extern void slot_publish_going_on(TimestampTz at);
 extern bool slot_is_watched(void);
-extern bool slot_is_addressed(void);
+extern bool slot_find_call(void);
 extern void slot_announce(void);
 extern void slot_announce_exit(void);
 extern bool slot_publish_end(int sqlerrcode, int fatal);
 extern bool slot_my_reason(Excess *reason);
 extern bool slot_take_report(TimestampTz at, Excess *report);
+
+/*
+ * Is there anything from the watcher that this session has not seen to: a mark
+ * or a report?  Asked for each statement: two reads of memory that is ours.
+ */
+static inline bool
+slot_is_addressed(void)
+{
+	if (unlikely(slot_call == NULL) && !slot_find_call())
+		return false;
+	return pg_atomic_read_u32(&slot_call->report_changes) != slot_report_seen ||
+		pg_atomic_read_u64(&slot_call->watched) == (uint64) MyStartTimestamp;
+}
 
 /* Called by the watcher. */
 extern void slot_watch(int slot, TimestampTz backend_start);

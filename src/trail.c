@@ -39,6 +39,7 @@ static char *slots = NULL;
 
 /* This process's, once it is known to have one. */
 static TrailSlot *mine = NULL;
+const Trail *trail_own = NULL;
 
 /* ---------- shared memory ---------- */
 
@@ -87,19 +88,17 @@ trail_shmem_init(void)
 /* ---------- writing ---------- */
 
 /*
- * The trail of this process, or NULL when it has none.  Only sessions of
- * clients are judged; a parallel worker has its leader's text before it.
+ * The first time that a process asks for its trail.  Only sessions of clients
+ * are judged; a parallel worker has its leader's text before it.
  */
 const Trail *
-trail_mine(void)
+trail_find_mine(void)
 {
-	if (unlikely(mine == NULL))
-	{
-		if (slots == NULL || MyBackendType != B_BACKEND || compat_my_slot() < 0)
-			return NULL;
-		mine = get_slot(compat_my_slot());
-	}
-	return unlikely(proc_exit_inprogress) ? NULL : &mine->trail;
+	if (slots == NULL || MyBackendType != B_BACKEND || compat_my_slot() < 0)
+		return NULL;
+	mine = get_slot(compat_my_slot());
+	trail_own = &mine->trail;
+	return trail_own;
 }
 
 /* Has this process written there, and not one that had the slot before? */

@@ -11,6 +11,7 @@
 #include "command.h"
 #include "policy.h"
 #include "statement.h"
+#include "storage/ipc.h"
 
 /* A statement, with its repeats. */
 typedef struct TrailStatement
@@ -66,8 +67,20 @@ extern Size trail_size(void);
 extern Size trail_shmem_size(void);
 extern void trail_shmem_init(void);
 
-/* Called by a backend, for itself; all but the first only if it has a trail. */
-extern const Trail *trail_mine(void);
+/* The trail of this process, once it is known to have one. */
+extern const Trail *trail_own;
+extern const Trail *trail_find_mine(void);
+
+/* The trail of this process, or NULL when it has none. */
+static inline const Trail *
+trail_mine(void)
+{
+	if (unlikely(proc_exit_inprogress))
+		return NULL;
+	return likely(trail_own != NULL) ? trail_own : trail_find_mine();
+}
+
+/* Called by a backend, for itself, if it has a trail. */
 extern bool trail_is_own(const Trail *trail);
 extern bool trail_is_same(const TrailStatement *statement, const TrailNote *note);
 extern int	trail_add(TimestampTz transaction, const TrailNote *note);
