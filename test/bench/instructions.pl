@@ -19,6 +19,7 @@ checkpoint_timeout = 1d
 fsync = off
 jit = off
 max_wal_size = 10GB
+track_counts = off
 wal_writer_delay = 10s
 EOC
 
