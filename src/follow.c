@@ -312,6 +312,20 @@ is_over_but_for_clock(const Session *session, const Policy *policy, LeakKind kin
 }
 
 /*
+ * Is the session about to end?  Then it is no longer so for that, and how it ends
+ * is told when it is gone.  The same if that is being written at this moment.
+ */
+static bool
+is_leaving(const Session *session)
+{
+	SlotEnd		end;
+	Reading		reading = slot_end(session, &end);
+
+	return reading == READ_BUSY ||
+		(reading == READ_DONE && (end.leaving || end.sqlerrcode != 0));
+}
+
+/*
  * Close the incident of this kind if the session is no longer so.  Returns
  * whether that was done.
  */
@@ -328,6 +342,8 @@ close_if_over(Seat *seat, LeakKind kind, const Session *session, const Judgement
 	if (incident->since != session->since[kind_info(kind)->clock] ||
 		!(verdict_applies(session) & KIND_BIT(kind)))
 	{
+		if (is_leaving(session))
+			return false;
 		if (kind == KIND_IDLE_BLOCKER &&
 			session->since[SINCE_STATE] == incident->session.since[SINCE_STATE])
 			close_incident(seat, kind, OUTCOME_FINISHED, moment->now,

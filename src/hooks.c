@@ -92,7 +92,11 @@ static void
 on_emit_log(ErrorData *edata)
 {
 	if (outcome_client_left(edata->sqlerrcode, edata->message_id))
+	{
 		client_left = true;
+		if (slot_is_watched())
+			slot_publish_leaving();
+	}
 	if (edata->elevel >= FATAL)
 	{
 		note_fatal(edata);
@@ -142,13 +146,17 @@ note_extension_created(void)
 /*
  * A session that was reported and went on may be gone, and another in its
  * place, before the watcher looks again: publish when it went on.  The arrival
- * of the statement is a time that is known already.
+ * of the statement is a time that is known already.  One whose transaction ends
+ * because it leaves has not gone on.
  */
 static void
 note_going_on(void)
 {
-	if (unlikely(slot_is_addressed()) && slot_is_watched() && !client_left &&
-		!proc_exit_inprogress)
+	if (likely(!slot_is_addressed()) || !slot_is_watched())
+		return;
+	if (proc_exit_inprogress)
+		slot_publish_leaving();
+	else if (!client_left)
 		slot_publish_going_on(GetCurrentStatementStartTimestamp());
 }
 

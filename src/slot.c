@@ -144,6 +144,7 @@ begin_my_slot(void)
 		mine->owner.backend_start = MyStartTimestamp;
 		mine->owner.sqlerrcode = 0;
 		mine->owner.fatal = 0;
+		mine->owner.leaving = false;
 		mine->owner.went_on_at = 0;
 		mine->listening = false;
 		mine->overridden = 0;
@@ -237,6 +238,21 @@ slot_publish_going_on(TimestampTz at)
 	if (slot == NULL)
 		return;
 	slot->published.owner.went_on_at = at;
+	end_publication(slot);
+}
+
+/*
+ * Publish that this session, which is marked, is about to end.  Done before its
+ * status entry shows that what it was in is over.
+ */
+void
+slot_publish_leaving(void)
+{
+	Slot	   *slot = begin_my_slot();
+
+	if (slot == NULL)
+		return;
+	slot->published.owner.leaving = true;
 	end_publication(slot);
 }
 

@@ -27,6 +27,8 @@ typedef struct SlotEnd
 	int			pid;
 	int			sqlerrcode;		/* of the FATAL; 0: none */
 	int			fatal;			/* which one that is; see outcome_fatal() */
+	bool		leaving;		/* it is about to, without a FATAL; noted only
+								 * of marked sessions */
 	TimestampTz backend_start;
 	TimestampTz went_on_at;		/* when a statement that ended a transaction
 								 * came in; noted only of marked sessions */
@@ -60,6 +62,7 @@ extern void slot_shmem_init(void);
 extern bool slot_publish_value(int index, int value, GucSource source);
 extern void slot_publish_listening(bool listening);
 extern void slot_publish_going_on(TimestampTz at);
+extern void slot_publish_leaving(void);
 extern bool slot_is_watched(void);
 extern bool slot_find_call(void);
 extern void slot_announce(void);

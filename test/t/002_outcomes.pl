@@ -140,6 +140,57 @@ foreach my $case (@fatal)
 }
 
 #
+# One that takes long to leave: what it was in is over before it is gone
+#
+sub psql_in_transaction
+{
+	my ($limit) = @_;
+	my $session = session($node, set => { "${limit}_warn" => '100ms' });
+
+	$session->query('CREATE TEMP TABLE kept (i int)');
+	$session->query('BEGIN');
+	return $session;
+}
+
+sub client_in_statement
+{
+	my ($limit) = @_;
+	my $client = RawClient->new($node, set => { "${limit}_warn" => '100ms' });
+
+	$client->query('CREATE TEMP TABLE kept (i int)');
+	$client->messages($client->parse('SELECT 1'), H => '');
+	$client->wait_message('1');
+	return $client;
+}
+
+my $dies = sub { $_[0]->die_now };
+my $is_ended = sub { $node->safe_psql('postgres', "SELECT pg_terminate_backend($_[0]{pid})") };
+foreach my $case (
+	[ $kind, \&psql_in_transaction, $dies, 'disconnected' ],
+	[ 'transaction', \&psql_in_transaction, $dies, 'disconnected' ],
+	[ 'transaction', \&psql_in_transaction, $is_ended, 'terminated_by_admin' ],
+	[ 'waiting_for_client', \&client_in_statement, sub { $_[0]->close }, 'disconnected' ],
+	[ 'waiting_for_client', \&client_in_statement, $is_ended, 'terminated_by_admin' ])
+{
+	my ($limit, $begin, $end, $outcome) = @$case;
+	my $slow = $begin->($limit);
+	my $holder = session($node, user => undef);
+	my $kept = $node->safe_psql('postgres',
+		"SELECT relnamespace::regnamespace FROM pg_class WHERE relname = 'kept'") . '.kept';
+
+	$holder->query('BEGIN');
+	$holder->query("LOCK TABLE $kept IN ACCESS SHARE MODE");
+	wait_for_leak($node, $limit, $slow);
+	$end->($slow);
+	wait_for_lock($node, $slow);
+	scan($node) foreach (1 .. 2);
+	is(leaks($node, $slow), $limit, "$limit: who is about to leave has not gone on");
+	$holder->quit('COMMIT;');
+	wait_for_end($slow);
+	outcome_is($slow, $limit, $outcome, undef, "$limit of one that is slow to leave");
+}
+
+#
 # leakwatch
 #
 my $ended = leak(
