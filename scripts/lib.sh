@@ -72,6 +72,7 @@ cleanup()
 	trap - EXIT
 	trap '' INT TERM
 	allow_new_cluster
+	allow_services
 	stop_servers
 	rm -rf "$work"
 	exit $status
@@ -103,6 +104,28 @@ prevent_new_cluster()
 allow_new_cluster()
 {
 	[ ! -e $no_cluster ] || as_root rm -f $no_cluster
+}
+
+# Nor is a service started that a package brings along: while dpkg runs, and so
+# under its lock, there is a policy that forbids that.  One that somebody else has
+# made stays.
+service_policy=/usr/sbin/policy-rc.d
+
+# without_services ARGUMENT...: apt_get
+without_services()
+{
+	printf '#!/bin/sh\n# made by leakwatch\nexit 101\n' >"$work/policy-rc.d"
+	chmod 755 "$work/policy-rc.d"
+	apt_get "$@" \
+		-o "DPkg::Pre-Invoke::=[ -e $service_policy ] || cp -p $work/policy-rc.d $service_policy" \
+		-o "DPkg::Post-Invoke::=! cmp -s $work/policy-rc.d $service_policy || rm -f $service_policy"
+	allow_services
+}
+
+# After an installation that failed
+allow_services()
+{
+	! cmp -s "$work/policy-rc.d" "$service_policy" || as_root rm -f "$service_policy"
 }
 
 # For how many seconds another package manager is waited for
@@ -149,7 +172,7 @@ install_packages()
 
 	update_package_lists
 	prevent_new_cluster
-	apt_get "installing ${missing[*]}" install -y --no-install-recommends "${missing[@]}"
+	without_services "installing ${missing[*]}" install -y --no-install-recommends "${missing[@]}"
 	allow_new_cluster
 }
 
