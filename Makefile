@@ -23,6 +23,7 @@ OBJS = \
 	src/diag.o \
 	src/encoding.o \
 	src/enforce.o \
+	src/exposition.o \
 	src/facts.o \
 	src/follow.o \
 	src/forecast.o \
@@ -39,10 +40,12 @@ OBJS = \
 	src/leakwatch.o \
 	src/listen.o \
 	src/locks.o \
+	src/metrics.o \
 	src/names.o \
 	src/note.o \
 	src/observe.o \
 	src/outcome.o \
+	src/overview.o \
 	src/patience.o \
 	src/prepared.o \
 	src/presence.o \
@@ -64,6 +67,7 @@ OBJS = \
 	src/sqlcommenter.o \
 	src/statement.o \
 	src/tags.o \
+	src/tally.o \
 	src/terminate.o \
 	src/trail.o \
 	src/twophase.o \

@@ -271,3 +271,37 @@ CREATE OR REPLACE VIEW leakwatch.applications WITH (security_invoker = true) AS
 	) AS found
 	GROUP BY datname, usename, application_name, client_addr;
 COMMENT ON COLUMN leakwatch.applications.share IS 'Percent of the connections that ordinary roles can have, which its sessions take';
+
+--
+-- What is measured, for those who watch from outside.
+--
+CREATE FUNCTION leakwatch.metrics(
+	OUT name text,
+	OUT type text,
+	OUT help text,
+	OUT labels jsonb,
+	OUT value double precision
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'leakwatch_metrics'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+CREATE VIEW leakwatch.metrics AS
+	SELECT name, type, help, labels, value FROM leakwatch.metrics();
+CREATE FUNCTION leakwatch.openmetrics(strict boolean DEFAULT false)
+RETURNS text
+AS 'MODULE_PATHNAME', 'leakwatch_openmetrics'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION leakwatch.metrics() FROM PUBLIC;
+REVOKE ALL ON TABLE leakwatch.metrics FROM PUBLIC;
+REVOKE ALL ON FUNCTION leakwatch.openmetrics(boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.metrics() TO pg_monitor;
+GRANT SELECT ON TABLE leakwatch.metrics TO pg_monitor;
+GRANT EXECUTE ON FUNCTION leakwatch.openmetrics(boolean) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.metrics() IS 'The rows of the view metrics';
+COMMENT ON FUNCTION leakwatch.openmetrics(boolean) IS 'The view metrics as a text that Prometheus can scrape; strict: as the specification of OpenMetrics names counters';
+COMMENT ON VIEW leakwatch.metrics IS 'What is measured, a row for each value: for exporters';
+COMMENT ON COLUMN leakwatch.metrics.name IS 'Of the metric, as Prometheus has it';
+COMMENT ON COLUMN leakwatch.metrics.type IS 'gauge (goes up and down) or counter (since the server started)';
+COMMENT ON COLUMN leakwatch.metrics.help IS 'What is measured';
+COMMENT ON COLUMN leakwatch.metrics.labels IS 'What tells the values of a metric apart: kind, outcome, action, rule, state, worker, application, database or role';
+COMMENT ON COLUMN leakwatch.metrics.value IS 'What it is now';

@@ -74,7 +74,7 @@ facts_public(Row *row, const Incident *incident, TimestampTz at, TransactionId n
 	row_interval(row, "duration", incident_duration(incident, at));
 	row_limit(row, "warn_limit", incident->warn_limit);
 	row_limit(row, "terminate_limit", incident->terminate_limit);
-	row_text(row, "action", incident_action_name(incident->action));
+	row_text(row, "action", outcome_action_name(incident->action));
 	row_text(row, "outcome", outcome_name(incident->outcome));
 	row_text(row, "outcome_detail", incident->outcome_detail);
 	row_int(row, "blocked_sessions", incident->blocked_peak);

@@ -33,6 +33,7 @@
 #include "guc.h"
 #include "incident.h"
 #include "storage/shmem.h"
+#include "tally.h"
 #include "utils/memutils.h"
 
 typedef struct Entry
@@ -282,6 +283,7 @@ incident_open(const Incident *incident, const Trail *trail)
 	pg_write_barrier();
 	pg_atomic_write_u64(&entry->version, next_version());
 	pg_atomic_write_u32(&incidents->open, pg_atomic_read_u32(&incidents->open) + 1);
+	tally_opened(incident->kind);
 	return index;
 }
 
@@ -316,6 +318,7 @@ incident_edited(int index, bool record)
 	if (entry->incident.outcome != OUTCOME_OPEN)
 	{
 		pg_atomic_write_u32(&incidents->open, pg_atomic_read_u32(&incidents->open) - 1);
+		tally_ended(entry->incident.kind, entry->incident.outcome, entry->incident.action);
 		push_ended(index);
 	}
 }
@@ -578,19 +581,4 @@ incident_xmin_age(const Incident *incident, TransactionId next_xid)
 	if (TransactionIdIsNormal(incident->horizon))
 		age = (int32) (next_xid - incident->horizon);
 	return Max(age, incident->xmin_age_peak);
-}
-
-const char *
-incident_action_name(IncidentAction action)
-{
-	switch (action)
-	{
-		case ACTION_WARNED:
-			return "warned";
-		case ACTION_WOULD_TERMINATE:
-			return "would_terminate";
-		case ACTION_TERMINATED:
-			return "terminated";
-	}
-	return NULL;
 }

@@ -17,13 +17,6 @@
 #include "trail.h"
 #include "verdict.h"
 
-typedef enum IncidentAction
-{
-	ACTION_WARNED,
-	ACTION_WOULD_TERMINATE,
-	ACTION_TERMINATED
-} IncidentAction;
-
 /* What is said of an incident; the later ones say more. */
 typedef enum Message
 {
@@ -126,6 +119,5 @@ extern Excess incident_excess(const Incident *incident, TimestampTz now);
 extern bool incident_lingers(const Incident *incident);
 extern int	incident_lingering_count(void);
 extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);
-extern const char *incident_action_name(IncidentAction action);
 
 #endif							/* LEAKWATCH_INCIDENT_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * names.c
- *	  The watcher's look-ups in the shared catalogs.
+ *	  Look-ups in the shared catalogs.
  *
  * This is the one place where the watcher takes heavyweight locks, so it does
  * that with the short lock_timeout of its settings, and after a failure lets
@@ -110,15 +110,18 @@ role_scope(HeapTuple tuple, ScopeNames *names)
 	names->limit = form->rolsuper ? NO_LIMIT : form->rolconnlimit;
 }
 
-/* What has been dropped keeps its OID for a name, and has no limit. */
-static void
-read_scope(ScopeKind kind, Oid oid, ScopeNames *names)
+/*
+ * Name and CONNECTION LIMIT of a database or a role.  False, and nothing is
+ * changed, when it has been dropped.  Can throw.
+ */
+bool
+names_read_scope(ScopeKind kind, Oid oid, ScopeNames *names)
 {
 	HeapTuple	tuple = SearchSysCache1(kind == SCOPE_DATABASE ? DATABASEOID : AUTHOID,
 										ObjectIdGetDatum(oid));
 
 	if (!HeapTupleIsValid(tuple))
-		return;
+		return false;
 	if (kind == SCOPE_DATABASE)
 		database_scope(tuple, names);
 	else
@@ -126,6 +129,7 @@ read_scope(ScopeKind kind, Oid oid, ScopeNames *names)
 	/* 17 and later mark a database that is half dropped by -2 */
 	names->limit = Max(names->limit, NO_LIMIT);
 	ReleaseSysCache(tuple);
+	return true;
 }
 
 /*
@@ -146,7 +150,8 @@ names_look_up_scope(ScopeKind kind, Oid oid, int64 monotonic, ScopeNames *names)
 	PG_TRY();
 	{
 		begin(context);
-		read_scope(kind, oid, names);
+		/* what has been dropped keeps its OID for a name, and has no limit */
+		(void) names_read_scope(kind, oid, names);
 	}
 	PG_CATCH();
 	{

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * names.h
- *	  The watcher's look-ups in the shared catalogs.
+ *	  Look-ups in the shared catalogs.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,8 +18,12 @@ typedef struct ScopeNames
 	int			limit;			/* NO_LIMIT where none is enforced */
 } ScopeNames;
 
+/* The watcher's, which outlive a failure. */
 extern void names_look_up(const Session *session, int64 monotonic, SessionNames *names);
 extern bool names_look_up_scope(ScopeKind kind, Oid oid, int64 monotonic, ScopeNames *names);
 extern void names_end_look_ups(void);
+
+/* For a session of its own, in its transaction. */
+extern bool names_read_scope(ScopeKind kind, Oid oid, ScopeNames *names);
 
 #endif							/* LEAKWATCH_NAMES_H */

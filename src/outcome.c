@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * outcome.c
- *	  How an incident has ended.
+ *	  What became of an incident: what was done about it, and how it ended.
  *
  * Pure: nothing here calls the server.
  *
@@ -144,6 +144,22 @@ outcome_name(Outcome outcome)
 			return "ended_by_server";
 		case OUTCOME_SERVER_RESTART:
 			return "server_restart";
+	}
+	return NULL;
+}
+
+/* The same of what has been done about it. */
+const char *
+outcome_action_name(IncidentAction action)
+{
+	switch (action)
+	{
+		case ACTION_WARNED:
+			return "warned";
+		case ACTION_WOULD_TERMINATE:
+			return "would_terminate";
+		case ACTION_TERMINATED:
+			return "terminated";
 	}
 	return NULL;
 }

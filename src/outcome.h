@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * outcome.h
- *	  How an incident has ended.
+ *	  What became of an incident: what was done about it, and how it ended.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,10 +20,22 @@ typedef enum Outcome
 	OUTCOME_SERVER_RESTART
 } Outcome;
 
+#define NUM_OUTCOMES	(OUTCOME_SERVER_RESTART + 1)
+
+typedef enum IncidentAction
+{
+	ACTION_WARNED,
+	ACTION_WOULD_TERMINATE,
+	ACTION_TERMINATED
+} IncidentAction;
+
+#define NUM_ACTIONS	(ACTION_TERMINATED + 1)
+
 extern int	outcome_fatal(int sqlerrcode, const char *message);
 extern bool outcome_client_left(int sqlerrcode, const char *message);
 extern Outcome outcome_of_end(int sqlerrcode, int fatal, bool signalled, bool stopping,
 							  const char **words);
 extern const char *outcome_name(Outcome outcome);
+extern const char *outcome_action_name(IncidentAction action);
 
 #endif							/* LEAKWATCH_OUTCOME_H */

@@ -83,6 +83,8 @@ typedef enum SessionState
 	SESSION_IDLE_IN_ABORTED_TRANSACTION
 } SessionState;
 
+#define NUM_SESSION_STATES	(SESSION_IDLE_IN_ABORTED_TRANSACTION + 1)
+
 /* What a session in the middle of a statement waits for its client to do. */
 typedef enum ClientWait
 {

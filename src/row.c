@@ -260,7 +260,7 @@ row_client(Row *row, const ClientAddress *client)
 	row_int(row, "client_port", port);
 }
 
-/* ---------- trails ---------- */
+/* ---------- jsonb ---------- */
 
 static void
 push_text(CompatJsonb *json, JsonbIteratorToken token, const char *text)
@@ -271,6 +271,23 @@ push_text(CompatJsonb *json, JsonbIteratorToken token, const char *text)
 	value.val.string.val = unconstify(char *, text);
 	value.val.string.len = strlen(text);
 	compat_push_jsonb(json, token, &value);
+}
+
+/* Texts of ours or of the shared catalogs by their keys, as a jsonb object. */
+void
+row_pairs(Row *row, const char *name, const char *const *keys, const char *const *texts,
+		  int count)
+{
+	CompatJsonb json = {0};
+
+	compat_push_jsonb(&json, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		push_text(&json, WJB_KEY, keys[i]);
+		push_text(&json, WJB_VALUE, texts[i]);
+	}
+	compat_push_jsonb(&json, WJB_END_OBJECT, NULL);
+	set(row, name, JSONBOID, JsonbPGetDatum(JsonbValueToJsonb(json.result)));
 }
 
 static void

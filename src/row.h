@@ -40,6 +40,8 @@ extern void row_names(Row *row, const char *name, uint32 bits, int nbits,
 					  const char *(*bit_name) (int bit));
 extern void row_ints(Row *row, const char *name, const int *values, int count);
 extern void row_lock(Row *row, const char *name, const HeldLock *lock);
+extern void row_pairs(Row *row, const char *name, const char *const *keys,
+					  const char *const *texts, int count);
 extern void row_client(Row *row, const ClientAddress *client);
 extern void row_trail(Row *row, const Trail *trail, int encoding);
 

@@ -25,6 +25,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "tally.h"
 #include "terminate.h"
 #include "trail.h"
 #include "waiters.h"
@@ -44,6 +45,7 @@ static const struct
 	{trail_shmem_size, trail_shmem_init},
 	{terminate_shmem_size, terminate_shmem_init},
 	{incident_shmem_size, incident_shmem_init},
+	{tally_shmem_size, tally_shmem_init},
 	{waiters_shmem_size, waiters_shmem_init},
 	{saturation_shmem_size, saturation_shmem_init},
 	{samples_shmem_size, samples_shmem_init},

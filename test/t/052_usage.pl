@@ -106,6 +106,11 @@ foreach (1 .. 8)
 }
 like($node->safe_psql('postgres', q(SELECT growth_per_minute BETWEEN 0.01 AND 1, exhausted_in BETWEEN '10 min' AND '1 day'
 		FROM leakwatch.saturation WHERE scope = 'server')), qr/^t\|t$/, 'a growth that lasts is foreseen');
+is( $node->safe_psql('postgres', <<'EOC'), 't|t', 'also by the metrics, in seconds');
+SELECT abs(60 * max(m.value) FILTER (WHERE m.name LIKE '%growth_per_second') - max(s.growth_per_minute)) < 0.001,
+	abs(max(m.value) FILTER (WHERE m.name LIKE '%exhausted_in_seconds') - max(extract(epoch FROM s.exhausted_in))) <= 60
+FROM leakwatch.saturation AS s, leakwatch.metrics AS m WHERE s.scope = 'server' AND m.name LIKE 'leakwatch_connections_%'
+EOC
 wait_for('it is said', sub { foreseen() });
 my ($message) = foreseen();
 is("$message->{severity} $message->{sqlstate}", 'WARNING 53300', 'with a WARNING');

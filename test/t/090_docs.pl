@@ -193,7 +193,7 @@ foreach my $file (sort grep { $_ ne 'CHANGELOG.md' } keys %text)
 {
 	my %here = map { $_ => 1 } $text{$file} =~ /\b(leakwatch\.[a-z_]+)\b/g;
 
-	delete $here{'leakwatch.control'};
+	delete @here{qw(leakwatch.control leakwatch.html)};
 	is_deeply([ grep { !$exists{$_} } sort keys %here ], [], "$file names nothing that is not");
 	%named = (%named, %here) if $file ne 'CONTRIBUTING.md';
 }
@@ -419,7 +419,7 @@ foreach my $file (sort keys %text)
 	}
 	foreach my $code ($prose =~ /`([^`\n]+)`/g)
 	{
-		while ($code =~ m{(?<![\w/.])(?:\./)?((?:src|sql|scripts|test|doc|debian|expected|\.ci)/[\w./-]+)}g)
+		while ($code =~ m{(?<![\w/.])(?:\./)?((?:src|sql|scripts|test|doc|debian|expected|monitoring|\.ci)/[\w./-]+)}g)
 		{
 			push @broken, $1 unless -e "$top/$1";
 		}
