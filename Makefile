@@ -21,6 +21,7 @@ OBJS = \
 	src/connections.o \
 	src/control.o \
 	src/diag.o \
+	src/document.o \
 	src/encoding.o \
 	src/enforce.o \
 	src/exposition.o \
@@ -43,6 +44,7 @@ OBJS = \
 	src/metrics.o \
 	src/names.o \
 	src/note.o \
+	src/notify.o \
 	src/observe.o \
 	src/outcome.o \
 	src/overview.o \

@@ -46,6 +46,7 @@ int			guc_saturation_forecast;
 bool		guc_record_published;
 bool		guc_capture_query;
 bool		guc_warn_client;
+char	   *guc_notify_channel = NULL;
 int			guc_retention;
 int			guc_max_incidents;
 int			guc_trail_length;
@@ -190,6 +191,31 @@ check_database(char **newval, void **extra, GucSource source)
 	{
 		GUC_check_errdetail("A database name is at most %d bytes long.", NAMEDATALEN - 1);
 		return false;
+	}
+	return true;
+}
+
+/*
+ * The name of a channel is compared byte by byte, by sessions in databases of
+ * any encoding.
+ */
+static bool
+check_notify_channel(char **newval, void **extra, GucSource source)
+{
+	if (strlen(*newval) >= NAMEDATALEN)
+	{
+		GUC_check_errdetail("A channel name is at most %d bytes long.", NAMEDATALEN - 1);
+		GUC_check_errhint("Choose a short name, such as \"leakwatch\", and LISTEN on it.");
+		return false;
+	}
+	for (const char *c = *newval; *c != '\0'; c++)
+	{
+		if (*c <= ' ' || *c > '~' || *c == ',')
+		{
+			GUC_check_errdetail("A channel name consists of ASCII characters without spaces and commas.");
+			GUC_check_errhint("There is one channel; the database that \"leakwatch.database\" names is where to LISTEN on it.");
+			return false;
+		}
 	}
 	return true;
 }
@@ -379,6 +405,14 @@ define_messages(void)
 							 true,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("leakwatch.notify_channel",
+							   "Sets the channel that is notified of each incident that is opened or ended.",
+							   "Listeners get a JSON object, without statement text. Empty disables this.",
+							   &guc_notify_channel,
+							   "",
+							   PGC_SIGHUP, 0,
+							   check_notify_channel, NULL, NULL);
 }
 
 /* When connections run out. */

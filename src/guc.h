@@ -31,6 +31,7 @@ extern int	guc_saturation_forecast;	/* s, 0: off */
 extern bool guc_record_published;
 extern bool guc_capture_query;
 extern bool guc_warn_client;
+extern char *guc_notify_channel;	/* empty: off */
 extern int	guc_retention;		/* s, 0: for ever */
 extern int	guc_max_incidents;	/* 0: from max_connections */
 extern int	guc_trail_length;	/* 0: off */

@@ -23,6 +23,7 @@
 #include "facts.h"
 #include "guc.h"
 #include "history.h"
+#include "notify.h"
 #include "publication.h"
 #include "row.h"
 #include "utils/array.h"
@@ -459,7 +460,67 @@ typedef struct Closing
 {
 	TimestampTz server_start;
 	bool	   *closed;			/* out: it was done */
+
+	/* what is to be told of it once it is committed, as often as wanted */
+	Notification **ended;
+	int		   *nended;
 } Closing;
+
+/* The text in a column of a row that was closed; empty if there is none. */
+static void
+copy_text(char *text, HeapTuple row, TupleDesc desc, const char *name)
+{
+	int			column = SPI_fnumber(desc, name);
+	char	   *value = column > 0 ? SPI_getvalue(row, desc, column) : NULL;
+
+	strlcpy(text, value != NULL ? value : "", NOTIFY_NAME_SIZE);
+}
+
+/* The value there; 0 if there is none, or somebody has given it another type. */
+static Datum
+value_of(HeapTuple row, TupleDesc desc, const char *name, Oid type)
+{
+	int			column = SPI_fnumber(desc, name);
+	Datum		value = 0;
+	bool		isnull = true;
+
+	if (column > 0 && SPI_gettypeid(desc, column) == type)
+		value = SPI_getbinval(row, desc, column, &isnull);
+	return isnull ? 0 : value;
+}
+
+static void
+ended_of_row(Notification *ended, HeapTuple row, TupleDesc desc)
+{
+	Interval   *duration = DatumGetIntervalP(value_of(row, desc, "duration", INTERVALOID));
+
+	ended->ended = true;
+	ended->id = DatumGetInt64(value_of(row, desc, "id", INT8OID));
+	copy_text(ended->kind, row, desc, "kind");
+	ended->pid = DatumGetInt32(value_of(row, desc, "pid", INT4OID));
+	copy_text(ended->application, row, desc, "application_name");
+	copy_text(ended->user, row, desc, "usename");
+	copy_text(ended->database, row, desc, "datname");
+	ended->since = DatumGetTimestampTz(value_of(row, desc, "since", TIMESTAMPTZOID));
+	if (duration != NULL)
+		ended->duration = duration->time +
+			(duration->month * DAYS_PER_MONTH + duration->day) * USECS_PER_DAY;
+	copy_text(ended->action, row, desc, "action");
+	copy_text(ended->outcome, row, desc, "outcome");
+	ended->blocked_sessions = DatumGetInt32(value_of(row, desc, "blocked_sessions", INT4OID));
+}
+
+/* The rows that were just closed. */
+static void
+note_ended(const Closing *closing, MemoryContext context)
+{
+	int			count = (int) SPI_processed;
+
+	*closing->ended = MemoryContextAllocZero(context, Max(count, 1) * sizeof(Notification));
+	for (int i = 0; i < count; i++)
+		ended_of_row(&(*closing->ended)[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	*closing->nended = count;
+}
 
 static void
 close_rows(const void *arg)
@@ -479,8 +540,17 @@ close_rows(const void *arg)
 								  "no longer over a limit: the settings have changed" :
 								  "the end was not recorded");
 	if (*closing->closed)
-		execute(psprintf(close_sql, has_gid ? " AND u.gid = i.gid" : ""),
-				lengthof(args), types, args, SPI_OK_UPDATE);
+	{
+		char	   *sql = psprintf(close_sql, has_gid ? " AND u.gid = i.gid" : "");
+
+		if (!notify_wanted())
+			execute(sql, lengthof(args), types, args, SPI_OK_UPDATE);
+		else
+		{
+			execute(psprintf("%s RETURNING i.*", sql), lengthof(args), types, args, SPI_OK_UPDATE_RETURNING);
+			note_ended(closing, writing.memory_context);
+		}
+	}
 	writing_end_as_owner(&writing);
 }
 
@@ -491,9 +561,16 @@ close_rows(const void *arg)
 ErrorData *
 history_close(TimestampTz server_start, bool *closed)
 {
-	Closing		closing = {server_start, closed};
+	Notification *ended = NULL;
+	int			nended = 0;
+	Closing		closing = {server_start, closed, &ended, &nended};
+	ErrorData  *error = attempt(close_rows, &closing);
 
-	return attempt(close_rows, &closing);
+	if (error != NULL)
+		return error;
+	for (int i = 0; i < nended; i++)
+		notify_add(&ended[i]);
+	return NULL;
 }
 
 static void

@@ -12,6 +12,7 @@
  *				never comes again and grows with each change worth recording
  *	written		atomic, the recorder's: the version that is safe in the table
  *	refused		atomic, the recorder's: the version that the table does not take
+ *	told		atomic, the recorder's: which incident was told of last, and what
  *
  * This is state and not a queue of events: an entry that changes thrice
  * between two visits of the recorder is written once.  An entry is free again
@@ -39,6 +40,7 @@
 typedef struct Entry
 {
 	pg_atomic_uint32 changes;
+	pg_atomic_uint32 told;		/* in what would be padding otherwise */
 	pg_atomic_uint64 version;
 	pg_atomic_uint64 written;
 	pg_atomic_uint64 refused;
@@ -124,6 +126,7 @@ incident_shmem_init(void)
 	for (int i = 0; i < incidents->count; i++)
 	{
 		pg_atomic_init_u32(&incidents->entries[i].changes, 0);
+		pg_atomic_init_u32(&incidents->entries[i].told, 0);
 		pg_atomic_init_u64(&incidents->entries[i].version, 0);
 		pg_atomic_init_u64(&incidents->entries[i].written, 0);
 		pg_atomic_init_u64(&incidents->entries[i].refused, 0);
@@ -394,6 +397,26 @@ incident_mark_written(int index, uint64 version)
 	pg_atomic_write_u64(&incidents->entries[index].written, version);
 	pg_write_barrier();
 	pg_atomic_write_u64(&incidents->writes, pg_atomic_read_u64(&incidents->writes) + 1);
+}
+
+/*
+ * The recorder: it is told that an incident was opened, and if so that it has
+ * ended.  Returns what has been told before.  Of its number, as much is kept as
+ * distinguishes it from the others that have been in its place.
+ */
+uint32
+incident_mark_told(int index, const Incident *incident)
+{
+	pg_atomic_uint32 *told = &incidents->entries[index].told;
+	uint32		number = (uint32) incident->id << 2;
+	uint32		before = pg_atomic_read_u32(told);
+
+	if ((before & ~(uint32) 3) != number)
+		before = 0;
+	before &= 3;
+	pg_atomic_write_u32(told, number | before | INCIDENT_TOLD_OPENED |
+						(incident->outcome != OUTCOME_OPEN ? INCIDENT_TOLD_ENDED : 0));
+	return before;
 }
 
 /* The recorder: the table does not take this version. */

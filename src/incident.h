@@ -30,6 +30,10 @@ typedef enum Message
 
 #define INCIDENT_DETAIL_SIZE	56
 
+/* What has been told of an incident. */
+#define INCIDENT_TOLD_OPENED	1
+#define INCIDENT_TOLD_ENDED		2
+
 typedef struct Incident
 {
 	/* what identifies it; never changes */
@@ -97,6 +101,7 @@ extern bool incident_is_refused(int index);
 extern bool incident_is_open(int index);
 extern uint64 incident_version(int index);
 extern void incident_mark_written(int index, uint64 version);
+extern uint32 incident_mark_told(int index, const Incident *incident);
 extern void incident_mark_refused(int index, uint64 version);
 extern void incident_retry_later(int64 monotonic);
 extern void incident_no_retry(void);

@@ -28,6 +28,7 @@
 #include "history.h"
 #include "hooks.h"
 #include "kind.h"
+#include "notify.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "prepared.h"
@@ -63,6 +64,19 @@ pg_noreturn static void give_up(int sqlerrcode, const char *message);
 
 /* ---------- a round of work ---------- */
 
+/* They are in the table now. */
+static void
+mark_written(const Record *records, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		notify_incident(records[i].index, &records[i].incident);
+		incident_mark_written(records[i].index, records[i].version);
+	}
+	control_count(COUNT_WRITTEN, count);
+	notify_send(false);
+}
+
 /*
  * "idle_session of the session with PID 4711".  A GID may be of another encoding,
  * and there is no transaction to convert it in.
@@ -90,9 +104,7 @@ write_batch(const Record *records, int count, Refusal *refusal)
 	error = history_write(records, count);
 	if (error == NULL)
 	{
-		for (int i = 0; i < count; i++)
-			incident_mark_written(records[i].index, records[i].version);
-		control_count(COUNT_WRITTEN, count);
+		mark_written(records, count);
 		return;
 	}
 	if (count > 1)
@@ -220,6 +232,7 @@ keep_house(void)
 	bool		closed = false;
 	ErrorData  *error = history_close(control_init_time(), &closed);
 
+	notify_send(false);
 	if (error == NULL && guc_retention > 0)
 	{
 		TimestampTz before = GetCurrentTimestamp() - guc_retention * USECS_PER_SEC;
@@ -345,6 +358,16 @@ is_wanted(void)
 		control_housekeeping_requested() || prepared_is_wanted();
 }
 
+/* How long to wait for more, in milliseconds. */
+static long
+patience(void)
+{
+	long		due = notify_due();
+	long		wait = busy ? BUSY_MS : IDLE_MS;
+
+	return due >= 0 ? Min(due, wait) : wait;
+}
+
 /* ---------- the process ---------- */
 
 /*
@@ -370,6 +393,7 @@ give_up(int sqlerrcode, const char *message)
 	control_error(RECORDER, message);
 	if (!known)
 		control_condition(RECORDER, message);
+	notify_send(true);
 	proc_exit(0);
 }
 
@@ -386,6 +410,14 @@ give_up_without_extension(void)
 		proc_exit(0);
 	}
 	give_up(ERRCODE_UNDEFINED_OBJECT, "extension \"leakwatch\" has not been created");
+}
+
+/* There is nothing more to do here. */
+static void
+leave(void)
+{
+	notify_send(true);
+	proc_exit(0);
 }
 
 void
@@ -438,7 +470,7 @@ leakwatch_recorder_main(Datum arg)
 			int			events;
 
 			events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							   busy ? BUSY_MS : IDLE_MS, wait_event);
+							   patience(), wait_event);
 
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
@@ -448,8 +480,12 @@ leakwatch_recorder_main(Datum arg)
 				ConfigReloadPending = false;
 				ProcessConfigFile(PGC_SIGHUP);
 			}
-			if (((events & WL_TIMEOUT) != 0 && !busy) || strcmp(database_name, guc_database) != 0)
-				proc_exit(0);
+			if (notify_due() == 0)
+				notify_send(false);
+			else if ((events & WL_TIMEOUT) != 0 && !busy)
+				leave();
+			if (strcmp(database_name, guc_database) != 0)
+				leave();
 			busy = false;
 		}
 	}

@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "document.h"
 #include "encoding.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
@@ -23,10 +24,7 @@
 #include "tags.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -262,17 +260,6 @@ row_client(Row *row, const ClientAddress *client)
 
 /* ---------- jsonb ---------- */
 
-static void
-push_text(CompatJsonb *json, JsonbIteratorToken token, const char *text)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = strlen(text);
-	compat_push_jsonb(json, token, &value);
-}
-
 /* Texts of ours or of the shared catalogs by their keys, as a jsonb object. */
 void
 row_pairs(Row *row, const char *name, const char *const *keys, const char *const *texts,
@@ -282,32 +269,9 @@ row_pairs(Row *row, const char *name, const char *const *keys, const char *const
 
 	compat_push_jsonb(&json, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < count; i++)
-	{
-		push_text(&json, WJB_KEY, keys[i]);
-		push_text(&json, WJB_VALUE, texts[i]);
-	}
+		document_text(&json, keys[i], texts[i]);
 	compat_push_jsonb(&json, WJB_END_OBJECT, NULL);
 	set(row, name, JSONBOID, JsonbPGetDatum(JsonbValueToJsonb(json.result)));
-}
-
-static void
-push_number(CompatJsonb *json, const char *key, int64 number)
-{
-	JsonbValue	value;
-
-	push_text(json, WJB_KEY, key);
-	value.type = jbvNumeric;
-	value.val.numeric = int64_to_numeric(number);
-	compat_push_jsonb(json, WJB_VALUE, &value);
-}
-
-static void
-push_time(CompatJsonb *json, const char *key, TimestampTz time)
-{
-	push_text(json, WJB_KEY, key);
-	push_text(json, WJB_VALUE,
-			  JsonEncodeDateTime(palloc(MAXDATELEN + 1), TimestampTzGetDatum(time),
-								 TIMESTAMPTZOID, NULL));
 }
 
 static void
@@ -316,7 +280,7 @@ push_dropped(CompatJsonb *json, int64 dropped)
 	if (dropped == 0)
 		return;
 	compat_push_jsonb(json, WJB_BEGIN_OBJECT, NULL);
-	push_number(json, "dropped", dropped);
+	document_number(json, "dropped", dropped);
 	compat_push_jsonb(json, WJB_END_OBJECT, NULL);
 }
 
@@ -324,31 +288,19 @@ static void
 push_statement(CompatJsonb *json, const TrailStatement *statement, int encoding)
 {
 	compat_push_jsonb(json, WJB_BEGIN_OBJECT, NULL);
-	push_time(json, "at", statement->at);
-	push_text(json, WJB_KEY, "query");
-	push_text(json, WJB_VALUE, encoding_to_database(statement->text, encoding));
+	document_time(json, "at", statement->at);
+	document_text(json, "query", encoding_to_database(statement->text, encoding));
 	if (statement->count > 1)
 	{
-		push_number(json, "count", statement->count);
-		push_time(json, "last_at", statement->last_at);
+		document_number(json, "count", statement->count);
+		document_time(json, "last_at", statement->last_at);
 	}
 	if (statement->changed)
-	{
-		JsonbValue	value = {
-			.type = jbvBool,
-			.val.boolean = true,
-		};
-
-		push_text(json, WJB_KEY, "changed");
-		compat_push_jsonb(json, WJB_VALUE, &value);
-	}
+		document_bool(json, "changed", true);
 	if (statement->query_id != 0)
-		push_number(json, "query_id", (int64) statement->query_id);
+		document_number(json, "query_id", (int64) statement->query_id);
 	if (statement->sqlerrcode != 0)
-	{
-		push_text(json, WJB_KEY, "sqlstate");
-		push_text(json, WJB_VALUE, pstrdup(unpack_sql_state(statement->sqlerrcode)));
-	}
+		document_text(json, "sqlstate", pstrdup(unpack_sql_state(statement->sqlerrcode)));
 	compat_push_jsonb(json, WJB_END_OBJECT, NULL);
 }
 

@@ -38,6 +38,7 @@
 #include "port/pg_bitutils.h"
 #include "slot.h"
 #include "storage/ipc.h"
+#include "storage/procarray.h"
 #include "storage/shmem.h"
 
 /* The backend's part, copied as a whole. */
@@ -489,6 +490,24 @@ slot_overrides(Session *session, SlotOverrides *overrides)
 		}
 	}
 	return true;
+}
+
+/* Is there a session that listens, on whatever channel?  Yes if in doubt. */
+bool
+slot_anybody_listens(void)
+{
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		SlotPublished published;
+
+		if (!slots[i].published.listening)
+			continue;
+		if (!change_copy(&slots[i].changes, &published, &slots[i].published, sizeof(SlotPublished)))
+			return true;
+		if (published.listening && BackendPidGetProc(published.owner.pid) != NULL)
+			return true;
+	}
+	return false;
 }
 
 /* The policy in force for a session. */

@@ -95,6 +95,7 @@ extern void slot_take_announced(void (*expect) (int slot));
 /* Called by anybody. */
 extern bool slot_owner(int slot, Session *owner);
 extern bool slot_overrides(Session *session, SlotOverrides *overrides);
+extern bool slot_anybody_listens(void);
 extern void slot_effective_policy(const Policy *server, const SlotOverrides *overrides,
 								  Policy *policy);
 

@@ -56,10 +56,11 @@ open_table(void)
 	return table;
 }
 
-/* Begin a transaction.  Its table is NULL when the extension is not there. */
+/* Begin a transaction that has nothing to do with the table. */
 void
-writing_begin(const char *activity, Writing *writing)
+writing_begin_without_table(const char *activity, Writing *writing)
 {
+	writing->table = NULL;
 	writing->memory_context = CurrentMemoryContext;
 	GetUserIdAndSecContext(&writing->user, &writing->security_context);
 
@@ -67,7 +68,13 @@ writing_begin(const char *activity, Writing *writing)
 	StartTransactionCommand();
 	pgstat_report_activity(STATE_RUNNING, activity);
 	enable_timeout_after(STATEMENT_TIMEOUT, STATEMENT_TIMEOUT_MS);
+}
 
+/* Begin a transaction.  Its table is NULL when the extension is not there. */
+void
+writing_begin(const char *activity, Writing *writing)
+{
+	writing_begin_without_table(activity, writing);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	writing->table = open_table();
 	PopActiveSnapshot();
@@ -90,7 +97,7 @@ writing_begin_as_owner(const char *activity, Writing *writing)
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-/* End one that writing_begin() has begun. */
+/* End one that writing_begin() or writing_begin_without_table() has begun. */
 void
 writing_end(const Writing *writing)
 {

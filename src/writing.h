@@ -19,6 +19,7 @@ typedef struct Writing
 	MemoryContext memory_context;
 } Writing;
 
+extern void writing_begin_without_table(const char *activity, Writing *writing);
 extern void writing_begin(const char *activity, Writing *writing);
 extern void writing_end(const Writing *writing);
 extern void writing_begin_as_owner(const char *activity, Writing *writing);

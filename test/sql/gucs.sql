@@ -69,6 +69,9 @@ SET leakwatch.max_incidents = 1;
 
 ALTER SYSTEM SET leakwatch.database = '';
 ALTER SYSTEM SET leakwatch.database = 'a_name_of_64_bytes_which_is_one_more_than_a_name_in_a_catalog_has';
+ALTER SYSTEM SET leakwatch.notify_channel = 'a_name_of_64_bytes_which_is_one_more_than_the_name_of_a_channel_';
+ALTER SYSTEM SET leakwatch.notify_channel = 'leaks, others';
+ALTER SYSTEM SET leakwatch.notify_channel = E'l\tk';
 ALTER SYSTEM SET leakwatch.terminate_when = 'never';
 ALTER SYSTEM SET leakwatch.terminate_when = '';
 ALTER SYSTEM SET leakwatch.terminate_superusers = 'maybe';
