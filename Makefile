@@ -10,6 +10,7 @@ OBJS = \
 	src/agenda.o \
 	src/alarm.o \
 	src/alert.o \
+	src/answer.o \
 	src/assertion.o \
 	src/blockers.o \
 	src/capacity.o \
@@ -21,6 +22,7 @@ OBJS = \
 	src/connections.o \
 	src/control.o \
 	src/diag.o \
+	src/digest.o \
 	src/document.o \
 	src/encoding.o \
 	src/enforce.o \
@@ -34,6 +36,7 @@ OBJS = \
 	src/holders.o \
 	src/hooks.o \
 	src/horizon.o \
+	src/html.o \
 	src/incident.o \
 	src/judge.o \
 	src/kind.o \
@@ -48,7 +51,9 @@ OBJS = \
 	src/observe.o \
 	src/outcome.o \
 	src/overview.o \
+	src/page.o \
 	src/patience.o \
+	src/plot.o \
 	src/prepared.o \
 	src/presence.o \
 	src/progress.o \
@@ -62,15 +67,19 @@ OBJS = \
 	src/row.o \
 	src/samples.o \
 	src/saturation.o \
+	src/section.o \
 	src/session.o \
 	src/shmem.o \
 	src/slot.o \
 	src/snapshots.o \
 	src/sqlcommenter.o \
 	src/statement.o \
+	src/style.o \
+	src/table.o \
 	src/tags.o \
 	src/tally.o \
 	src/terminate.o \
+	src/timeline.o \
 	src/trail.o \
 	src/twophase.o \
 	src/verdict.o \

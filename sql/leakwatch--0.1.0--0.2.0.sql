@@ -305,3 +305,16 @@ COMMENT ON COLUMN leakwatch.metrics.type IS 'gauge (goes up and down) or counter
 COMMENT ON COLUMN leakwatch.metrics.help IS 'What is measured';
 COMMENT ON COLUMN leakwatch.metrics.labels IS 'What tells the values of a metric apart: kind, outcome, action, rule, state, worker, application, database or role';
 COMMENT ON COLUMN leakwatch.metrics.value IS 'What it is now';
+
+--
+-- What happened, as a page.  It is read with the rights of the caller.
+--
+CREATE FUNCTION leakwatch.report(since interval DEFAULT '24 hours')
+RETURNS text
+AS 'MODULE_PATHNAME', 'leakwatch_report'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+SET jit = off;
+REVOKE ALL ON FUNCTION leakwatch.report(interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.report(interval) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.report(interval) IS 'What happened within so long up to now: a page of HTML that needs nothing else';
