@@ -390,6 +390,12 @@ my ($function) = $text{'doc/clients.md'} =~ /^```js\n(async function withClient.
 cmp_ok(index(slurp_file("$top/test/clients/enforce.js"), $function), '>=', 0,
 	'doc/clients.md has the function that test/clients/enforce.js has');
 
+# And so are the helpers for tests, each of which begins with the name of its file.
+my %helpers = map { /^(?:\/\/|#) (\w+\.\w+)\n/ ? ($1 => $_) : () } $text{'doc/clients.md'} =~ /^```\w+\n(.*?)^```/msg;
+
+is_deeply([ sort keys %helpers ], [qw(NoLeaks.java conftest.py no_leaks.js)], 'doc/clients.md has helpers for tests');
+is($helpers{$_}, slurp_file("$top/test/clients/frameworks/$_"), "... that of $_ as it was tried") foreach sort keys %helpers;
+
 #
 # Links lead somewhere, and files that are named are there.
 #
