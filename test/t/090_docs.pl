@@ -297,7 +297,8 @@ foreach my $call (@calls)
 
 	while ($call =~ /\berrmsg(?:_plural)?\(\s*(?:"(?:[^"\\]|\\.)*",\s+(?="))?"((?:\\.|[^"\\])*)"/g)
 	{
-		my $message = $1 =~ s/\\(.)/$1/gr;
+		# a copy: the replacement has a $1 of its own
+		my $message = "$1" =~ s{\\(.)}{$1}gr;
 		my ($row) = grep {
 			my $row = join ' | ', @$_;
 			@$_ == 4 && !grep { index($row, $_) < 0 } fixed_parts($message)
