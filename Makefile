@@ -14,6 +14,9 @@ OBJS = \
 	src/assertion.o \
 	src/blockers.o \
 	src/capacity.o \
+	src/capture.o \
+	src/cause.o \
+	src/causes.o \
 	src/census.o \
 	src/chronicle.o \
 	src/client.o \
@@ -40,12 +43,15 @@ OBJS = \
 	src/incident.o \
 	src/judge.o \
 	src/kind.o \
+	src/known.o \
+	src/landmark.o \
 	src/launch.o \
 	src/leakwatch.o \
 	src/listen.o \
 	src/locks.o \
 	src/metrics.o \
 	src/names.o \
+	src/normal.o \
 	src/note.o \
 	src/notify.o \
 	src/observe.o \
@@ -69,12 +75,14 @@ OBJS = \
 	src/saturation.o \
 	src/section.o \
 	src/session.o \
+	src/shape.o \
 	src/shmem.o \
 	src/slot.o \
 	src/snapshots.o \
 	src/sqlcommenter.o \
 	src/statement.o \
 	src/style.o \
+	src/summary.o \
 	src/table.o \
 	src/tags.o \
 	src/tally.o \

@@ -100,7 +100,8 @@ FROM (SELECT function, pg_catalog.array_agg(type::pg_catalog.oid ORDER BY positi
 		(18, 'leakwatch.sessions()', 'waiting_for', 'text'),
 		(19, 'leakwatch.sessions()', 'client_gone', 'boolean'),
 		(20, 'leakwatch.status()', 'lingering', 'integer'),
-		(21, 'leakwatch.leaks()', 'gid', 'text')
+		(21, 'leakwatch.leaks()', 'gid', 'text'),
+		(22, 'leakwatch.leaks()', 'cause', 'bigint')
 	) AS c (position, function, name, type) GROUP BY function) AS added
 WHERE p.oid OPERATOR(pg_catalog.=) added.function;
 
@@ -318,3 +319,122 @@ SET jit = off;
 REVOKE ALL ON FUNCTION leakwatch.report(interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION leakwatch.report(interval) TO pg_monitor;
 COMMENT ON FUNCTION leakwatch.report(interval) IS 'What happened within so long up to now: a page of HTML that needs nothing else';
+
+--
+-- Causes: incidents of the same code have the same number.
+--
+ALTER TABLE leakwatch.incidents ADD COLUMN cause bigint;
+CREATE INDEX incidents_cause_idx ON leakwatch.incidents (cause, detected_at)
+	INCLUDE (id, outcome, duration, blocked_sessions);
+COMMENT ON COLUMN leakwatch.incidents.cause IS 'What it has in common with others of the same code: made from kind, database, application and the statements without their values; NULL: of 0.1.0';
+COMMENT ON COLUMN leakwatch.leaks.cause IS 'What it has in common with others of the same code; NULL: not found out yet';
+
+-- A statement without its values, for any text.
+CREATE FUNCTION leakwatch.normalized(statement text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'leakwatch_normalized'
+LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION leakwatch.normalized(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.normalized(text) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.normalized(text) IS 'The statement without constants and comments, but with the tags that name code';
+
+-- Written by who resolves a cause, and by nobody else.
+CREATE TABLE leakwatch.resolutions (
+	cause bigint PRIMARY KEY,
+	resolved_at timestamptz NOT NULL,
+	resolved_by text NOT NULL,
+	note text
+);
+SELECT pg_catalog.pg_extension_config_dump('leakwatch.resolutions', '');
+REVOKE ALL ON TABLE leakwatch.resolutions FROM PUBLIC;
+GRANT SELECT ON TABLE leakwatch.resolutions TO pg_monitor;
+COMMENT ON TABLE leakwatch.resolutions IS 'Causes that somebody has marked as cured';
+COMMENT ON COLUMN leakwatch.resolutions.cause IS 'The cause';
+COMMENT ON COLUMN leakwatch.resolutions.resolved_at IS 'When it was last marked so';
+COMMENT ON COLUMN leakwatch.resolutions.resolved_by IS 'The role that did';
+COMMENT ON COLUMN leakwatch.resolutions.note IS 'What it said about it';
+
+CREATE FUNCTION leakwatch.resolve(cause bigint, note text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'leakwatch_resolve'
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION leakwatch.resolve(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION leakwatch.resolve(bigint, text) IS 'Marks a cause as cured: it is told when it comes back';
+
+CREATE VIEW leakwatch.causes WITH (security_invoker = true) AS
+	SELECT c.cause, n.kind, n.datname, n.application_name,
+		(
+			SELECT t.tags
+			FROM (
+				SELECT leakwatch.sqlcommenter_tags(u.statement) AS tags, u.position
+				FROM pg_catalog.unnest(s.statements) WITH ORDINALITY AS u (statement, position)
+			) AS t
+			WHERE t.tags OPERATOR(pg_catalog.<>) '{}'
+			ORDER BY t.position DESC LIMIT 1
+		) AS tags,
+		s.statements,
+		c.incidents, c.open, c.first_seen, c.last_seen, c.longest, c.total_duration,
+		c.blocked_sessions, c.terminated, c.finished, c.last_incident,
+		c.last_day OPERATOR(pg_catalog.-) c.day_before AS trend,
+		r.resolved_at, r.note,
+		COALESCE(c.last_seen OPERATOR(pg_catalog.>) r.resolved_at, false) AS regressed
+	FROM (
+		SELECT cause,
+			pg_catalog.count(*) AS incidents,
+			pg_catalog.count(*) FILTER (WHERE outcome OPERATOR(pg_catalog.=) 'open') AS open,
+			pg_catalog.min(detected_at) AS first_seen,
+			pg_catalog.max(detected_at) AS last_seen,
+			pg_catalog.max(duration) AS longest,
+			pg_catalog.sum(duration) AS total_duration,
+			pg_catalog.max(blocked_sessions) AS blocked_sessions,
+			pg_catalog.count(*) FILTER (WHERE outcome OPERATOR(pg_catalog.=) 'terminated') AS terminated,
+			pg_catalog.count(*) FILTER (WHERE outcome OPERATOR(pg_catalog.=) 'finished') AS finished,
+			pg_catalog.max(id) AS last_incident,
+			pg_catalog.count(*) FILTER (WHERE detected_at OPERATOR(pg_catalog.>)
+				(pg_catalog.now() OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)) AS last_day,
+			pg_catalog.count(*) FILTER (WHERE detected_at OPERATOR(pg_catalog.>)
+					(pg_catalog.now() OPERATOR(pg_catalog.-) '2 days'::pg_catalog.interval)
+				AND detected_at OPERATOR(pg_catalog.<=)
+					(pg_catalog.now() OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)) AS day_before
+		FROM leakwatch.incidents WHERE cause IS NOT NULL GROUP BY cause
+	) AS c
+	CROSS JOIN LATERAL (
+		SELECT i.kind, i.datname, i.application_name, i.query, i.trail
+		FROM leakwatch.incidents AS i
+		WHERE i.id OPERATOR(pg_catalog.=) c.last_incident AND i.cause OPERATOR(pg_catalog.=) c.cause
+		LIMIT 1
+	) AS n
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN n.trail IS NULL AND n.query IS NULL THEN NULL
+			WHEN n.trail IS NULL THEN ARRAY[leakwatch.normalized(n.query)]
+			ELSE ARRAY(
+				SELECT leakwatch.normalized(e.statement OPERATOR(pg_catalog.->>) 'query')
+				FROM pg_catalog.jsonb_array_elements(n.trail) WITH ORDINALITY AS e (statement, position)
+				WHERE e.statement OPERATOR(pg_catalog.?) 'query'
+				ORDER BY e.position
+			) END AS statements
+	) AS s
+	LEFT JOIN leakwatch.resolutions AS r ON r.cause OPERATOR(pg_catalog.=) c.cause;
+REVOKE ALL ON TABLE leakwatch.causes FROM PUBLIC;
+GRANT SELECT ON TABLE leakwatch.causes TO pg_monitor;
+COMMENT ON VIEW leakwatch.causes IS 'Incidents that the table has, grouped by the code that caused them';
+COMMENT ON COLUMN leakwatch.causes.cause IS 'The cause';
+COMMENT ON COLUMN leakwatch.causes.kind IS 'What sessions are over the limit of';
+COMMENT ON COLUMN leakwatch.causes.datname IS 'Database they are connected to';
+COMMENT ON COLUMN leakwatch.causes.application_name IS 'Name that the application gave itself';
+COMMENT ON COLUMN leakwatch.causes.tags IS 'The tags that name code, of the newest statement that has some';
+COMMENT ON COLUMN leakwatch.causes.statements IS 'The trail of the last incident without values, oldest first; NULL while leakwatch.capture_query is off';
+COMMENT ON COLUMN leakwatch.causes.incidents IS 'How many there are in the table';
+COMMENT ON COLUMN leakwatch.causes.open IS 'Of these, open';
+COMMENT ON COLUMN leakwatch.causes.first_seen IS 'When the first of these was found';
+COMMENT ON COLUMN leakwatch.causes.last_seen IS 'When the last of these was found';
+COMMENT ON COLUMN leakwatch.causes.longest IS 'How long the longest has lasted';
+COMMENT ON COLUMN leakwatch.causes.total_duration IS 'How long all have lasted together';
+COMMENT ON COLUMN leakwatch.causes.blocked_sessions IS 'Most sessions seen waiting for the locks of one of them';
+COMMENT ON COLUMN leakwatch.causes.terminated IS 'Of these, terminated by leakwatch';
+COMMENT ON COLUMN leakwatch.causes.finished IS 'Of these, gone on by themselves';
+COMMENT ON COLUMN leakwatch.causes.last_incident IS 'Number of the last of these';
+COMMENT ON COLUMN leakwatch.causes.trend IS 'Found in the last 24 hours, less those of the 24 hours before';
+COMMENT ON COLUMN leakwatch.causes.resolved_at IS 'When it was marked as cured; NULL: it was not';
+COMMENT ON COLUMN leakwatch.causes.note IS 'What was said about that';
+COMMENT ON COLUMN leakwatch.causes.regressed IS 'Whether one was found after it was marked as cured';

@@ -23,6 +23,7 @@
 #include "commands/progress.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "parser/scanner.h"
 #include "postmaster/postmaster.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
@@ -204,6 +205,19 @@ compat_push_jsonb(CompatJsonb *state, JsonbIteratorToken token, JsonbValue *valu
 	state->result = pushJsonbValue(&state->parseState, token, value);
 #else
 	pushJsonbValue(state, token, value);
+#endif
+}
+
+/*
+ * Have the lexer take backslashes in '...' as they are, whatever the setting of
+ * this process says; 19 does no other.
+ */
+static inline void
+compat_scan_standard(core_yy_extra_type *extra pg_attribute_unused())
+{
+#if PG_VERSION_NUM < 190000
+	extra->standard_conforming_strings = true;
+	extra->escape_string_warning = false;
 #endif
 }
 

@@ -112,19 +112,22 @@ facts_waiters(Row *row, const Incident *incident, bool everything)
 
 /*
  * What pg_stat_activity shows only to those with rights on the session, which a
- * prepared transaction does not have.
+ * prepared transaction does not have.  Returns whether it has a trail, which
+ * then is in trail.
  */
-void
+bool
 facts_private(Row *row, const Incident *incident, int index, Trail *trail)
 {
 	if (incident->kind == KIND_PREPARED_TRANSACTION)
-		return;
+		return false;
 	row_text(row, "application_name", incident->text.application_name);
 	row_client(row, &incident->text.client);
 	row_text(row, "state", session_state_name(incident->session.state));
 	row_foreign_text(row, "query", incident->text.query, incident->names.encoding);
 	if (incident->text.query_id != 0)
 		row_bigint(row, "query_id", (int64) incident->text.query_id);
-	if (incident_copy_trail(index, incident, trail))
-		row_trail(row, trail, incident->names.encoding);
+	if (!incident_copy_trail(index, incident, trail))
+		return false;
+	row_trail(row, trail, incident->names.encoding);
+	return true;
 }

@@ -17,6 +17,6 @@ extern void facts_prepared_key(Row *row, const PreparedTransaction *transaction)
 extern void facts_public(Row *row, const Incident *incident, TimestampTz at,
 						 TransactionId next_xid);
 extern void facts_waiters(Row *row, const Incident *incident, bool everything);
-extern void facts_private(Row *row, const Incident *incident, int index, Trail *trail);
+extern bool facts_private(Row *row, const Incident *incident, int index, Trail *trail);
 
 #endif							/* LEAKWATCH_FACTS_H */

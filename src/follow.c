@@ -15,6 +15,7 @@
 
 #include "access/transam.h"
 #include "agenda.h"
+#include "capture.h"
 #include "control.h"
 #include "follow.h"
 #include "guc.h"
@@ -136,7 +137,10 @@ last_trail(int index, const Incident *incident)
 	}
 	trail = palloc(trail_size());
 	if (trail_read(&incident->session, transaction, trail))
+	{
+		capture_trail(trail, incident->names.encoding);
 		return trail;
+	}
 	pfree(trail);
 	return NULL;
 }
@@ -363,6 +367,33 @@ close_if_over(Seat *seat, LeakKind kind, const Session *session, const Judgement
 	return false;
 }
 
+/* Leave out of an incident what is no longer let in of its statements. */
+static void
+let_in(int index)
+{
+	const Incident *incident = incident_peek(index);
+	SessionText text;
+	Trail	   *trail;
+
+	if (guc_capture_query == CAPTURE_ON ||
+		(capture_is_without_values() && incident->normalized) ||
+		(incident->text.query[0] == '\0' && incident_trail(index)->total == 0))
+		return;
+	text = incident->text;
+	trail = palloc(trail_size());
+	memcpy(trail, incident_trail(index), trail_size());
+	if (guc_capture_query == CAPTURE_OFF)
+		trail->total = 0;
+	capture_query(&incident->session, &text, trail, incident->names.encoding);
+	capture_trail(trail, incident->names.encoding);
+
+	incident_edit(index)->text = text;
+	incident_edit(index)->normalized = capture_is_without_values();
+	memcpy(incident_trail(index), trail, trail_size());
+	incident_edited(index, true);
+	pfree(trail);
+}
+
 /* Keep an incident that goes on up to date. */
 static void
 update_incident(int index, const Session *session, const Policy *policy,
@@ -390,13 +421,7 @@ update_incident(int index, const Session *session, const Policy *policy,
 		incident_edited(index, record);
 	}
 
-	if (!guc_capture_query &&
-		(incident->text.query[0] != '\0' || incident_trail(index)->total > 0))
-	{
-		incident_edit(index)->text.query[0] = '\0';
-		incident_trail(index)->total = 0;
-		incident_edited(index, true);
-	}
+	let_in(index);
 
 	/* what has been decided keeps the limit that it was decided by */
 	if (incident->action < ACTION_WOULD_TERMINATE &&

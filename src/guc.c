@@ -44,7 +44,7 @@ int			guc_prepared_transaction_warn;
 int			guc_saturation_warn;
 int			guc_saturation_forecast;
 bool		guc_record_published;
-bool		guc_capture_query;
+int			guc_capture_query;
 bool		guc_warn_client;
 char	   *guc_notify_channel = NULL;
 int			guc_retention;
@@ -63,6 +63,20 @@ static const struct config_enum_entry terminate_when_options[] = {
 	{"blocking", TERMINATE_BLOCKING, false},
 	{"saturated", TERMINATE_SATURATED, false},
 	{"blocking_or_saturated", TERMINATE_BLOCKING_OR_SATURATED, false},
+	{NULL, 0, false}
+};
+
+/* It has been a Boolean, so the other spellings of that are taken too. */
+static const struct config_enum_entry capture_query_options[] = {
+	{"on", CAPTURE_ON, false},
+	{"normalized", CAPTURE_NORMALIZED, false},
+	{"off", CAPTURE_OFF, false},
+	{"true", CAPTURE_ON, true},
+	{"false", CAPTURE_OFF, true},
+	{"yes", CAPTURE_ON, true},
+	{"no", CAPTURE_OFF, true},
+	{"1", CAPTURE_ON, true},
+	{"0", CAPTURE_OFF, true},
 	{NULL, 0, false}
 };
 
@@ -384,17 +398,17 @@ define_messages(void)
 
 	DefineCustomIntVariable("leakwatch.log_burst",
 							"Sets how many messages about incidents are written within a second at most.",
-							"The rest is summed up in one line by application.",
+							"The rest is summed up in one line by cause.",
 							&guc_log_burst,
 							20, 0, INT_MAX,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 
-	DefineCustomBoolVariable("leakwatch.capture_query",
-							 "Shows the text of the last statement of a reported session.",
-							 "When off, no statement text gets into the log, the views or the table.",
+	DefineCustomEnumVariable("leakwatch.capture_query",
+							 "Sets how much of the statements of a reported session is shown.",
+							 "\"on\": their text. \"normalized\": their text without constants and comments. \"off\": no statement text gets into the log, the views or the table.",
 							 &guc_capture_query,
-							 true,
+							 CAPTURE_ON, capture_query_options,
 							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
 

@@ -11,6 +11,14 @@
 #include "policy.h"
 #include "utils/guc.h"
 
+/* How much of statements is kept: leakwatch.capture_query. */
+typedef enum Capture
+{
+	CAPTURE_OFF,				/* nothing, and so false */
+	CAPTURE_NORMALIZED,			/* all but values */
+	CAPTURE_ON
+} Capture;
+
 /* This process's own policy: for the watcher, that of the server. */
 extern Policy guc_policy;
 
@@ -29,7 +37,7 @@ extern int	guc_prepared_transaction_warn;	/* ms, 0: off */
 extern int	guc_saturation_warn;	/* percent, 0: off */
 extern int	guc_saturation_forecast;	/* s, 0: off */
 extern bool guc_record_published;
-extern bool guc_capture_query;
+extern int	guc_capture_query;
 extern bool guc_warn_client;
 extern char *guc_notify_channel;	/* empty: off */
 extern int	guc_retention;		/* s, 0: for ever */

@@ -19,10 +19,12 @@
 
 #include "access/twophase.h"
 #include "catalog/pg_type.h"
+#include "cause.h"
 #include "executor/spi.h"
 #include "facts.h"
 #include "guc.h"
 #include "history.h"
+#include "known.h"
 #include "notify.h"
 #include "publication.h"
 #include "row.h"
@@ -41,7 +43,8 @@ typedef enum Conflict
 {
 	KEEP,
 	REPLACE,
-	RAISE						/* the greater value stays */
+	RAISE,						/* the greater value stays */
+	FILL						/* the first that is known stays */
 } Conflict;
 
 /* The columns that are written; facts.c has their values. */
@@ -84,6 +87,7 @@ static const struct
 	{"blocked_query", REPLACE},
 	{"client_gone", REPLACE},
 	{"gid", KEEP},
+	{"cause", FILL},
 };
 
 /* A set of columns is a mask of 1 << index. */
@@ -161,8 +165,23 @@ is_superseded(const Record *record, const Record *records, int count)
 	return false;
 }
 
+/*
+ * Find out the cause of an incident that has not been written with one.  Not if
+ * its trail is just being written, or its first cause, which stays, would be
+ * another.
+ */
+static void
+find_cause(Record *record, const Trail *trail)
+{
+	record->cause = known_cause(record->index, &record->incident);
+	if (record->cause != 0 || (trail == NULL && incident_trail(record->index)->total > 0))
+		return;
+	record->first = true;
+	record->cause = cause_of(&record->incident, trail);
+}
+
 static Datum
-rows_of_records(Relation table, const Record *records, int count)
+rows_of_records(Relation table, Record *records, int count)
 {
 	Row			row;
 	Datum	   *rows = begin_rows(table, count, &row);
@@ -179,7 +198,10 @@ rows_of_records(Relation table, const Record *records, int count)
 		facts_public(&row, incident, incident->last_seen_at, next_xid);
 		facts_key(&row, incident);
 		facts_waiters(&row, incident, true);
-		facts_private(&row, incident, records[i].index, trail);
+		find_cause(&records[i],
+				   facts_private(&row, incident, records[i].index, trail) ? trail : NULL);
+		if (records[i].cause != 0)
+			row_bigint(&row, "cause", records[i].cause);
 		rows[nrows++] = row_datum(&row);
 	}
 	return row_array(table, rows, nrows);
@@ -276,6 +298,8 @@ upsert_sql(uint64 present)
 		appendStringInfo(&changes, "%s%s = ", changes.len > 0 ? ", " : "", name);
 		if (columns[i].conflict == RAISE)
 			appendStringInfo(&changes, "GREATEST(i.%s, EXCLUDED.%s)", name, name);
+		else if (columns[i].conflict == FILL)
+			appendStringInfo(&changes, "COALESCE(i.%s, EXCLUDED.%s)", name, name);
 		else
 			appendStringInfo(&changes, "EXCLUDED.%s", name);
 	}
@@ -430,7 +454,7 @@ attempt(void (*action) (const void *arg), const void *arg)
 
 typedef struct Batch
 {
-	const Record *records;
+	Record	   *records;
 	int			count;
 } Batch;
 
@@ -449,7 +473,7 @@ write_batch(const void *arg)
 
 /* Write incidents in one transaction. */
 ErrorData *
-history_write(const Record *records, int count)
+history_write(Record *records, int count)
 {
 	Batch		batch = {records, count};
 

@@ -15,6 +15,9 @@ typedef struct Record
 {
 	int			index;
 	uint64		version;
+	int64		cause;			/* 0 until history_write() finds it out */
+	bool		first;			/* that was now: it has not been written
+								 * before */
 	Incident	incident;
 } Record;
 
@@ -27,7 +30,7 @@ typedef struct HistoryState
 } HistoryState;
 
 extern bool history_look(HistoryState *state);
-extern ErrorData *history_write(const Record *records, int count);
+extern ErrorData *history_write(Record *records, int count);
 extern ErrorData *history_close(TimestampTz server_start, bool *closed);
 extern ErrorData *history_delete(TimestampTz ended_before);
 

@@ -10,9 +10,10 @@
  *				watcher writes
  *	version		atomic, the watcher's: 0 for a free entry, else a number that
  *				never comes again and grows with each change worth recording
- *	written		atomic, the recorder's: the version that is safe in the table
- *	refused		atomic, the recorder's: the version that the table does not take
  *	told		atomic, the recorder's: which incident was told of last, and what
+ *	handled		atomic, the recorder's: twice the version that is safe in the
+ *				table, or one more than that of the one that it does not take
+ *	cause		atomic: 0, by the watcher, for a new incident; then the recorder's
  *
  * This is state and not a queue of events: an entry that changes thrice
  * between two visits of the recorder is written once.  An entry is free again
@@ -42,8 +43,8 @@ typedef struct Entry
 	pg_atomic_uint32 changes;
 	pg_atomic_uint32 told;		/* in what would be padding otherwise */
 	pg_atomic_uint64 version;
-	pg_atomic_uint64 written;
-	pg_atomic_uint64 refused;
+	pg_atomic_uint64 handled;
+	pg_atomic_uint64 cause;
 	Incident	incident;
 } Entry;
 
@@ -128,8 +129,8 @@ incident_shmem_init(void)
 		pg_atomic_init_u32(&incidents->entries[i].changes, 0);
 		pg_atomic_init_u32(&incidents->entries[i].told, 0);
 		pg_atomic_init_u64(&incidents->entries[i].version, 0);
-		pg_atomic_init_u64(&incidents->entries[i].written, 0);
-		pg_atomic_init_u64(&incidents->entries[i].refused, 0);
+		pg_atomic_init_u64(&incidents->entries[i].handled, 0);
+		pg_atomic_init_u64(&incidents->entries[i].cause, 0);
 	}
 }
 
@@ -281,6 +282,7 @@ incident_open(const Incident *incident, const Trail *trail)
 	change_begin(&entry->changes);
 	entry->incident = *incident;
 	entry->incident.id = next_id(incident->detected_at);
+	pg_atomic_write_u64(&entry->cause, 0);
 	memcpy(incident_trail(index), trail, trail_size());
 	change_end(&entry->changes);
 	pg_write_barrier();
@@ -333,7 +335,7 @@ incident_is_pending(int index)
 	Entry	   *entry = &incidents->entries[index];
 	uint64		version = pg_atomic_read_u64(&entry->version);
 
-	return version != 0 && version != pg_atomic_read_u64(&entry->written);
+	return version != 0 && pg_atomic_read_u64(&entry->handled) != 2 * version;
 }
 
 /* Is what is pending there what the table has refused? */
@@ -341,7 +343,7 @@ bool
 incident_is_refused(int index)
 {
 	return incident_is_pending(index) &&
-		pg_atomic_read_u64(&incidents->entries[index].refused) == incident_version(index);
+		pg_atomic_read_u64(&incidents->entries[index].handled) == 2 * incident_version(index) + 1;
 }
 
 /* The version of the incident at this index; 0 when there is none. */
@@ -394,7 +396,7 @@ incident_copy_trail(int index, const Incident *incident, Trail *trail)
 void
 incident_mark_written(int index, uint64 version)
 {
-	pg_atomic_write_u64(&incidents->entries[index].written, version);
+	pg_atomic_write_u64(&incidents->entries[index].handled, 2 * version);
 	pg_write_barrier();
 	pg_atomic_write_u64(&incidents->writes, pg_atomic_read_u64(&incidents->writes) + 1);
 }
@@ -423,7 +425,14 @@ incident_mark_told(int index, const Incident *incident)
 void
 incident_mark_refused(int index, uint64 version)
 {
-	pg_atomic_write_u64(&incidents->entries[index].refused, version);
+	pg_atomic_write_u64(&incidents->entries[index].handled, 2 * version + 1);
+}
+
+/* Where the recorder keeps the cause of an incident: see known.c. */
+pg_atomic_uint64 *
+incident_cause_word(int index)
+{
+	return &incidents->entries[index].cause;
 }
 
 /*
@@ -477,10 +486,7 @@ incident_all_tried(uint64 version)
 	pg_atomic_write_u64(&incidents->recorded, version);
 }
 
-/*
- * The recorder: the table to be written to.  If it is another one than
- * before, nothing of what is here is in it.
- */
+/* The recorder writes to this table: if it is another one than before, all. */
 void
 incident_set_table(Oid database, Oid relation)
 {
@@ -489,10 +495,7 @@ incident_set_table(Oid database, Oid relation)
 	incidents->database = database;
 	incidents->relation = relation;
 	for (int i = 0; i < incidents->count; i++)
-	{
-		pg_atomic_write_u64(&incidents->entries[i].written, 0);
-		pg_atomic_write_u64(&incidents->entries[i].refused, 0);
-	}
+		pg_atomic_write_u64(&incidents->entries[i].handled, 0);
 	incident_no_retry();
 	pg_atomic_write_u64(&incidents->recorded, 0);
 }

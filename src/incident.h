@@ -59,8 +59,8 @@ typedef struct Incident
 	int			blocked_peak;
 	HeldLock	lock;			/* its strongest, as of when it last blocked */
 	uint32		holdings;		/* seen so far */
-	int64		alone_peak;		/* transactions whose dead rows it alone kept */
 	TransactionId horizon;		/* that it holds; invalid: none */
+	int64		alone_peak;		/* transactions whose dead rows it alone kept */
 	int64		xmin_age_peak;	/* of horizons before that one; -1: none */
 	TimestampTz warned_at;		/* when last */
 	int			reminders;		/* warnings repeated so far; with told_at, of
@@ -70,6 +70,7 @@ typedef struct Incident
 	uint32		held;			/* which rules have held termination back */
 	Message		owed;			/* still to be said */
 	Excess		owed_excess;	/* over the limit that it is about */
+	bool		normalized;		/* its statements are without values */
 	Outcome		outcome;
 	char		outcome_detail[INCIDENT_DETAIL_SIZE];
 } Incident;
@@ -118,6 +119,7 @@ extern int	incident_pending_count(void);
 extern int	incident_refused_count(void);
 extern Reading incident_copy(int index, Incident *incident, uint64 *version);
 extern bool incident_copy_trail(int index, const Incident *incident, Trail *trail);
+extern pg_atomic_uint64 *incident_cause_word(int index);
 extern int64 incident_duration(const Incident *incident, TimestampTz now);
 extern void incident_owe(Incident *edit, Message message, const Excess *excess);
 extern Excess incident_excess(const Incident *incident, TimestampTz now);

@@ -20,6 +20,7 @@
 
 #include "compat.h"
 
+#include "causes.h"
 #include "census.h"
 #include "chronicle.h"
 #include "clock.h"
@@ -28,6 +29,7 @@
 #include "history.h"
 #include "hooks.h"
 #include "kind.h"
+#include "known.h"
 #include "notify.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -64,12 +66,23 @@ pg_noreturn static void give_up(int sqlerrcode, const char *message);
 
 /* ---------- a round of work ---------- */
 
+/* An incident is in the table for the first time, with this cause. */
+static void
+note_cause(const Record *record)
+{
+	known_set_cause(record->index, record->incident.id, record->cause);
+	known_add(record->cause, record->incident.detected_at);
+}
+
 /* They are in the table now. */
 static void
 mark_written(const Record *records, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
+		/* before it counts as written, and its place may be another's */
+		if (records[i].first)
+			note_cause(&records[i]);
 		notify_incident(records[i].index, &records[i].incident);
 		incident_mark_written(records[i].index, records[i].version);
 	}
@@ -96,7 +109,7 @@ in_words(const Incident *incident)
  * the batch is halved until it stands alone, and it stays pending.
  */
 static void
-write_batch(const Record *records, int count, Refusal *refusal)
+write_batch(Record *records, int count, Refusal *refusal)
 {
 	ErrorData  *error;
 
@@ -184,6 +197,7 @@ write_incidents(bool (*qualifies) (int index), Refusal *refusal)
 
 			/* it may have changed since, or be gone */
 			record->index = places[i].index;
+			record->first = false;
 			switch (incident_copy(places[i].index, &record->incident, &record->version))
 			{
 				case READ_NONE:
@@ -315,6 +329,7 @@ work(void)
 	bool		first = !incident_any_refused();
 	int			refused;
 	bool		retry = incident_retry_is_due(clock_monotonic());
+	bool		clean = control_housekeeping_requested();
 	bool		there;
 
 	busy = false;
@@ -322,7 +337,7 @@ work(void)
 	if (there && state.publication == NULL && incident_any_new())
 		write_new(&refusal);
 	/* what has to be closed depends on it, and what is found needs no table */
-	if (prepared_is_wanted() || control_housekeeping_requested())
+	if (prepared_is_wanted() || clean)
 		census_take(there);
 	if (!there)
 		return false;
@@ -332,9 +347,12 @@ work(void)
 						 state.publication));
 	if (retry)
 		write_incidents(incident_is_refused, &refusal);
-	chronicle_write(control_housekeeping_requested());
-	if (control_housekeeping_requested())
+	chronicle_write(clean);
+	if (clean)
 		keep_house();
+	/* whatever has been resolved before the request is there to be read */
+	if (known_take_unread() || clean)
+		causes_load();
 
 	refused = incident_refused_count();
 	if (refused > 0)

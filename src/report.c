@@ -7,9 +7,8 @@
  * been said, so that an error in between neither loses nor doubles it: whoever
  * writes a message lets nothing interrupt it until it counts as written.
  *
- * Owns the tally of the messages, private to the watcher: in each window of
- * time log_burst of them are written, and the rest is summed up in one when
- * the window is over.
+ * Owns the window, private to the watcher: a time in which log_burst messages
+ * are written.  The rest is summed up in one when it is over.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,37 +17,27 @@
 #include "compat.h"
 
 #include "activity.h"
+#include "cause.h"
 #include "guc.h"
 #include "kind.h"
+#include "known.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "pgtime.h"
 #include "prepared.h"
 #include "report.h"
+#include "summary.h"
 #include "tags.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
+#include "utils/timestamp.h"
 #include "waiters.h"
 #include "words.h"
-
-/* Applications that the summary names. */
-#define SUMMARY_APPLICATIONS	10
 
 /* Length of a window, in us. */
 #define WINDOW	USECS_PER_SEC
 
-/* What was not said one by one in this window. */
-typedef struct Unsaid
-{
-	char		application[NAMEDATALEN];	/* hash key */
-	int			count;
-} Unsaid;
-
 static int64 window_end = 0;	/* monotonic, us */
 static int	said = 0;
-static int	unsaid = 0;
-static int	unsaid_terminated = 0;
-static int	unsaid_prepared = 0;
-static HTAB *unsaid_by_application = NULL;
 
 /* The primary message of a prepared transaction: what, how long, which limit. */
 static char *
@@ -199,6 +188,58 @@ add_harm_detail(StringInfo out, const Incident *incident)
 	appendStringInfoChar(out, '.');
 }
 
+/* A time as the log has it. */
+static void
+append_time(StringInfo out, TimestampTz time)
+{
+	pg_time_t	seconds = timestamptz_to_time_t(time);
+	char		buffer[64];
+
+	pg_strftime(buffer, sizeof(buffer), "%Y-%m-%d %H:%M:%S %Z",
+				pg_localtime(&seconds, log_timezone));
+	appendStringInfoString(out, buffer);
+}
+
+/* Before this incident; once it is in the table it has been counted too. */
+static void
+append_history(StringInfo out, const Known *known, TimestampTz detected_at)
+{
+	char		duration[WORDS_DURATION_SIZE];
+
+	if (known->incidents == 1)
+		appendStringInfoString(out, ": seen once, ");
+	else
+	{
+		appendStringInfo(out, ": seen " INT64_FORMAT " times since ", known->incidents);
+		append_time(out, known->first_seen);
+		appendStringInfoString(out, ", last ");
+	}
+	appendStringInfo(out, "%s ago",
+					 words_duration(detected_at - known->last_seen, duration, sizeof(duration)));
+}
+
+/* What is known of its cause: how often it has been seen, and whether it was cured. */
+static void
+add_cause_detail(StringInfo out, Message message, const Incident *incident, const Trail *trail)
+{
+	Known		known;
+
+	if (!known_any() || !known_find(cause_of(incident, trail), &known))
+		return;
+	appendStringInfo(out, "\nCause " INT64_FORMAT, known.cause);
+	if (known.resolved_at != 0)
+	{
+		appendStringInfoString(out, " was resolved at ");
+		append_time(out, known.resolved_at);
+		if (incident->detected_at > known.resolved_at)
+			appendStringInfoString(out, " and has come back");
+	}
+	if (message != MESSAGE_REMINDER && message != MESSAGE_LINGERING && known.incidents > 0 &&
+		known.last_seen < incident->detected_at)
+		append_history(out, &known, incident->detected_at);
+	appendStringInfoChar(out, '.');
+}
+
 /* What there is to say of its client. */
 static void
 add_client_detail(StringInfo out, const Session *session)
@@ -335,12 +376,13 @@ message_detail(Message message, const Incident *incident, const Trail *trail,
 	}
 	add_trail_detail(&out, trail, text, last);
 	add_waiters_detail(&out, incident, now);
+	add_cause_detail(&out, message, incident, trail);
 	return out.data;
 }
 
 /* Of a prepared transaction: whose it is, and what harm it does. */
 static char *
-prepared_detail(const Incident *incident, TimestampTz now)
+prepared_detail(Message message, const Incident *incident, TimestampTz now)
 {
 	int64		age = incident_xmin_age(incident, horizon_next_xid());
 	StringInfoData out;
@@ -353,6 +395,7 @@ prepared_detail(const Incident *incident, TimestampTz now)
 						 age, age == 1 ? "" : "s");
 	add_harm_detail(&out, incident);
 	add_waiters_detail(&out, incident, now);
+	add_cause_detail(&out, message, incident, NULL);
 	return out.data;
 }
 
@@ -371,7 +414,7 @@ report_prepared(Message message, const Incident *incident, const Excess *excess)
 	ereport(guc_log_level,
 			(errcode(kind_info(excess->kind)->sqlerrcode),
 			 errmsg_internal("%s", prepared_text(message, incident, excess)),
-			 errdetail_internal("%s", prepared_detail(incident, excess->at)),
+			 errdetail_internal("%s", prepared_detail(message, incident, excess->at)),
 			 errhint("%s", prepared_hint(incident))));
 }
 
@@ -380,43 +423,16 @@ report_session(Message message, const Incident *incident, const Trail *trail,
 			   const Excess *excess)
 {
 	Activity	activity;
+	char	   *detail;
 
 	activity_read(&incident->session, &activity);
+	/* the lexer may throw, which no message that is being made survives */
+	detail = message_detail(message, incident, trail, &activity, excess->at);
 	ereport(guc_log_level,
 			(errcode(kind_info(excess->kind)->sqlerrcode),
 			 errmsg_internal("%s", message_text(message, incident, excess)),
-			 errdetail_internal("%s", message_detail(message, incident, trail, &activity, excess->at)),
+			 errdetail_internal("%s", detail),
 			 errhint("%s", message_hint(message, excess->kind, &incident->session, &activity))));
-}
-
-static void
-tally(Message message, const Incident *incident)
-{
-	Unsaid	   *entry;
-	bool		found;
-
-	unsaid++;
-	if (incident->kind == KIND_PREPARED_TRANSACTION)
-	{
-		unsaid_prepared++;
-		return;
-	}
-	if (unsaid_by_application == NULL)
-	{
-		HASHCTL		info = {
-			.keysize = NAMEDATALEN,
-			.entrysize = sizeof(Unsaid),
-		};
-
-		/* in a context of its own, below TopMemoryContext */
-		unsaid_by_application = hash_create("leakwatch unsaid", 64, &info,
-											HASH_ELEM | HASH_STRINGS);
-	}
-	entry = hash_search(unsaid_by_application, incident->text.application_name,
-						HASH_ENTER, &found);
-	entry->count = found ? entry->count + 1 : 1;
-	if (message == MESSAGE_TERMINATED)
-		unsaid_terminated++;
 }
 
 /*
@@ -429,7 +445,7 @@ report_incident(Message message, const Incident *incident, const Trail *trail,
 {
 	if (guc_log_burst > 0 && said >= guc_log_burst)
 	{
-		tally(message, incident);
+		summary_add(message, incident, trail);
 		return;
 	}
 	if (incident->kind == KIND_PREPARED_TRANSACTION)
@@ -458,80 +474,13 @@ report_owed(int index, const Trail *trail)
 	RESUME_INTERRUPTS();
 }
 
-static int
-by_count(const void *a, const void *b)
-{
-	const Unsaid *ua = *(const Unsaid *const *) a;
-	const Unsaid *ub = *(const Unsaid *const *) b;
-
-	if (ua->count != ub->count)
-		return ub->count - ua->count;
-	return strcmp(ua->application, ub->application);
-}
-
-/* The applications whose messages were not said, most first. */
-static void
-list_unsaid(StringInfo out)
-{
-	HASH_SEQ_STATUS seq;
-	Unsaid	   *entry;
-	Unsaid	  **sorted;
-	int			count = 0;
-	int			rest = unsaid - unsaid_prepared;
-
-	sorted = palloc(sizeof(Unsaid *) * hash_get_num_entries(unsaid_by_application));
-	hash_seq_init(&seq, unsaid_by_application);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-		sorted[count++] = entry;
-	qsort(sorted, count, sizeof(Unsaid *), by_count);
-
-	for (int i = 0; i < count && i < SUMMARY_APPLICATIONS; i++)
-	{
-		appendStringInfo(out, "%s\"%s\": %d", i > 0 ? ", " : "By application: ",
-						 sorted[i]->application, sorted[i]->count);
-		rest -= sorted[i]->count;
-	}
-	if (rest > 0)
-		appendStringInfo(out, ", others: %d", rest);
-	appendStringInfoChar(out, '.');
-	pfree(sorted);
-}
-
-/* Sum up what was not said. */
-static void
-summarise(void)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	if (unsaid_by_application != NULL)
-		list_unsaid(&out);
-	if (unsaid_prepared > 0)
-		appendStringInfo(&out, "%sPrepared transactions: %d.", out.len > 0 ? " " : "",
-						 unsaid_prepared);
-
-	ereport(guc_log_level,
-			(errcode(ERRCODE_WARNING),
-			 unsaid_terminated > 0 ?
-			 errmsg("%d more messages about sessions over a limit, %d of them about such as have been told to end",
-					unsaid, unsaid_terminated) :
-			 errmsg("%d more messages about sessions over a limit", unsaid),
-			 errdetail_internal("%s", out.data),
-			 errhint("The view leakwatch.leaks lists the sessions, and the table leakwatch.incidents all that have been found. leakwatch.log_burst sets how many messages are written one by one.")));
-	pfree(out.data);
-}
-
 /* Sum up now what has not been said yet. */
 void
 report_flush(void)
 {
 	HOLD_INTERRUPTS();
-	if (unsaid > 0)
-		summarise();
-	if (unsaid_by_application != NULL)
-		hash_destroy(unsaid_by_application);
-	unsaid_by_application = NULL;
-	said = unsaid = unsaid_terminated = unsaid_prepared = 0;
+	summary_write();
+	said = 0;
 	RESUME_INTERRUPTS();
 }
 
@@ -555,5 +504,5 @@ report_at(int64 monotonic)
 int64
 report_due(void)
 {
-	return unsaid > 0 ? window_end : PG_INT64_MAX;
+	return !summary_is_empty() ? window_end : PG_INT64_MAX;
 }

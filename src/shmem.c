@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "control.h"
 #include "incident.h"
+#include "known.h"
 #include "observe.h"
 #include "prepared.h"
 #include "samples.h"
@@ -47,6 +48,7 @@ static const struct
 	{incident_shmem_size, incident_shmem_init},
 	{tally_shmem_size, tally_shmem_init},
 	{waiters_shmem_size, waiters_shmem_init},
+	{known_shmem_size, known_shmem_init},
 	{saturation_shmem_size, saturation_shmem_init},
 	{samples_shmem_size, samples_shmem_init},
 	{prepared_shmem_size, prepared_shmem_init},

@@ -20,11 +20,8 @@
 #include "mb/pg_wchar.h"
 #include "statement.h"
 
-/* What stands for the middle of a long text. */
-#define GAP			" ... "
-
 /* Its beginning; the end gets twice as much, because tags stand there. */
-#define HEAD_SIZE	((STATEMENT_SIZE - (int) sizeof(GAP) + 1) / 3)
+#define HEAD_SIZE	((STATEMENT_SIZE - (int) sizeof(STATEMENT_GAP) + 1) / 3)
 
 /* A word in lower case, and the letter in it by which it is found. */
 typedef struct Word
@@ -114,13 +111,31 @@ statement_copy(char *copy, const char *text, size_t length, int encoding)
 	}
 
 	head = head_length(text, encoding);
-	tail = next_character(end - (STATEMENT_SIZE - HEAD_SIZE - strlen(GAP)), end, encoding);
+	tail = next_character(end - (STATEMENT_SIZE - HEAD_SIZE - strlen(STATEMENT_GAP)), end, encoding);
 	memcpy(copy, text, head);
-	memcpy(copy + head, GAP, strlen(GAP));
-	head += strlen(GAP);
+	memcpy(copy + head, STATEMENT_GAP, strlen(STATEMENT_GAP));
+	head += strlen(STATEMENT_GAP);
 	memcpy(copy + head, tail, end - tail);
 	copy[head + (end - tail)] = '\0';
 	return head + (end - tail);
+}
+
+/*
+ * Where its middle was, in a copy that has lost it; -1 in one that is whole.
+ * It is where that must be, so that the same in a whole text means nothing,
+ * but for one chance in very many.
+ */
+int
+statement_gap(const char *copy, size_t length)
+{
+	if (length > STATEMENT_SIZE || length < STATEMENT_SIZE - 2 * MAX_MULTIBYTE_CHAR_LEN)
+		return -1;
+	for (int at = HEAD_SIZE; at > HEAD_SIZE - 2 * MAX_MULTIBYTE_CHAR_LEN; at--)
+	{
+		if (memcmp(copy + at, STATEMENT_GAP, strlen(STATEMENT_GAP)) == 0)
+			return at;
+	}
+	return -1;
 }
 
 /* ---------- words ---------- */

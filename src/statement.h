@@ -14,7 +14,11 @@
 /* What stands for a text, or for the rest of a command. */
 #define STATEMENT_NOT_SHOWN	"<not shown: it may contain a password>"
 
+/* What stands for the middle of a long text. */
+#define STATEMENT_GAP	" ... "
+
 extern size_t statement_copy(char *copy, const char *text, size_t length, int encoding);
+extern int	statement_gap(const char *copy, size_t length);
 extern bool statement_is_followed(const char *rest);
 extern bool statement_contains(const char *text, size_t length, const char *word);
 extern bool statement_has_secret_word(const char *text, size_t length);

@@ -21,6 +21,7 @@
 #include "incident.h"
 #include "judge.h"
 #include "kind.h"
+#include "known.h"
 #include "patience.h"
 #include "shmem.h"
 #include "row.h"
@@ -80,7 +81,12 @@ leakwatch_leaks(PG_FUNCTION_ARGS)
 			facts_waiters(&row, incident, false);
 		if (incident->kind == KIND_PREPARED_TRANSACTION ||
 			session_is_visible_to_user(incident->session.role))
-			facts_private(&row, incident, i, trail);
+		{
+			(void) facts_private(&row, incident, i, trail);
+			/* made from its statements, as a query identifier is */
+			if (known_cause(i, incident) != 0)
+				row_bigint(&row, "cause", known_cause(i, incident));
+		}
 		else
 			row_text(&row, "query", "<insufficient privilege>");
 		row_put(&row, fcinfo);

@@ -16,6 +16,7 @@
 
 #include "compat.h"
 
+#include "capture.h"
 #include "changes.h"
 #include "guc.h"
 #include "incident.h"
@@ -102,6 +103,7 @@ read_query(const Session *session, SessionText *text, char *query)
 	if (!trail_read(session, session->since[SINCE_TRANSACTION], trail))
 		memset(trail, 0, trail_size());
 	trail_redact(trail, text->query_start, text->query, SESSION_QUERY_SIZE);
+	capture_query(session, text, trail, -1);
 	statement_copy(query, text->query, strlen(text->query), -1);
 	pfree(trail);
 }
@@ -122,6 +124,7 @@ read_longest(const Waiter *longest, Waiters *waiters)
 	strlcpy(waiters->application_name, text.application_name, NAMEDATALEN);
 	if (guc_capture_query)
 		read_query(&session, &text, waiters->query);
+	waiters->normalized = capture_is_without_values();
 }
 
 /* Note whom a session blocks by the last survey, if it blocks anybody. */
@@ -168,7 +171,7 @@ waiters_read(const Session *session, Waiters *waiters)
 			!is_of(&blocking, session))
 			continue;
 		*waiters = blocking.waiters;
-		if (!guc_capture_query)
+		if (!guc_capture_query || (capture_is_without_values() && !waiters->normalized))
 			waiters->query[0] = '\0';
 		return true;
 	}

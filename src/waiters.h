@@ -23,6 +23,7 @@ typedef struct Waiters
 	char		application_name[NAMEDATALEN];
 	char		query[STATEMENT_SIZE + 1];	/* in its database's encoding, may
 											 * end within a character */
+	bool		normalized;		/* without values */
 } Waiters;
 
 extern Size waiters_shmem_size(void);

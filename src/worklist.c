@@ -18,6 +18,7 @@
 
 #include "compat.h"
 
+#include "capture.h"
 #include "control.h"
 #include "guc.h"
 #include "harm.h"
@@ -218,8 +219,7 @@ new_incident(const Work *work, LeakKind kind, TimestampTz now)
 	incident->session = *session;
 	incident->names = work->names;
 	incident->text = work->text;
-	if (!guc_capture_query)
-		incident->text.query[0] = '\0';
+	incident->normalized = capture_is_without_values();
 	incident->gained = session->gained[clock];
 	incident->detected_at = now;
 	incident->last_seen_at = now;
@@ -485,6 +485,8 @@ act(Work *work, const Moment *moment)
 	work->trail = read_trail(session);
 	trail_redact(work->trail, work->text.query_start, work->text.query, SESSION_QUERY_SIZE);
 	names_look_up(session, moment->monotonic, &work->names);
+	capture_query(session, &work->text, work->trail, work->names.encoding);
+	capture_trail(work->trail, work->names.encoding);
 	for (int kind = 0; kind < NUM_KINDS; kind++)
 	{
 		if (work->opens & KIND_BIT(kind))

@@ -22,6 +22,7 @@
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "incident.h"
+#include "known.h"
 #include "pgstat.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -90,6 +91,7 @@ writing_begin_as_owner(const char *activity, Writing *writing)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"leakwatch\" has not been created")));
 	incident_set_table(MyDatabaseId, RelationGetRelid(writing->table));
+	known_set_table(MyDatabaseId, RelationGetRelid(writing->table));
 
 	/* the end of the transaction takes this back, whichever end it is */
 	SetUserIdAndSecContext(writing->table->rd_rel->relowner, SECURITY_RESTRICTED_OPERATION);

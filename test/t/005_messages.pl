@@ -178,7 +178,7 @@ foreach my $app (sort keys %many)
 {
 	my $one_by_one =
 	  grep { defined $_->{detail} && $_->{detail} =~ /application "$app"/ } @$single;
-	my ($summed_up) = $summaries->[0]{detail} =~ /"$app": (\d+)/;
+	my ($summed_up) = $summaries->[0]{detail} =~ /"$app"\): (\d+)/;
 
 	is($one_by_one + ($summed_up // 0),
 		$many{$app}, "log_burst: all of application $app are counted");

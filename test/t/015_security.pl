@@ -46,6 +46,11 @@ foreach my $sql (@objects)
 
 	like($err, qr/permission denied/, "an ordinary role: $sql");
 	($out, $err) = psql_as($node, 'monitor', $sql);
+	if ($sql =~ /resolve/)
+	{
+		like($err, qr/permission denied/, "what writes is not for pg_monitor: $sql");
+		next;
+	}
 	is($err, '', "a member of pg_monitor: $sql")
 	  unless $sql =~ /_seq$|_idx$|_key$/;
 }
@@ -80,9 +85,12 @@ EOC
 	"SELECT query FROM leakwatch.leaks WHERE pid = $leaky->{pid}");
 is($out, '<insufficient privilege>',
 	'whoever may read the view sees no statement of others');
+($out, $err) = psql_as($node, 'nobody',
+	"SELECT cause IS NULL FROM leakwatch.leaks WHERE pid = $leaky->{pid}");
+is($out, 't', 'nor what is made of it');
 ($out, $err) = psql_as($node, 'monitor',
-	"SELECT query FROM leakwatch.leaks WHERE pid = $leaky->{pid}");
-like($out, qr/SELECT 1/, 'a member of pg_monitor does');
+	"SELECT query, cause > 0 FROM leakwatch.leaks WHERE pid = $leaky->{pid}");
+like($out, qr/SELECT 1.*\|t$/s, 'a member of pg_monitor does');
 
 #
 # What somebody hangs on the table
@@ -159,6 +167,29 @@ wait_for_incident($node, "pid = $fourth->{pid}");
 pass('until that trigger is gone');
 $node->safe_psql('postgres',
 	'ALTER TABLE leakwatch.incidents OWNER TO CURRENT_USER');
+
+# Nor does who resolves a cause hand on more rights.
+$node->safe_psql('postgres', 'ALTER TABLE leakwatch.resolutions OWNER TO keeper');
+($out, $err) = psql_as($node, 'keeper', <<'EOC');
+CREATE FUNCTION public.resolved() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.seen VALUES (current_user, 'resolved');
+	RETURN NEW;
+END $$;
+CREATE TRIGGER resolved BEFORE INSERT ON leakwatch.resolutions
+	FOR EACH ROW EXECUTE FUNCTION public.resolved();
+EOC
+is($err, '', 'the owner of leakwatch.resolutions can create a trigger');
+$node->safe_psql('postgres', 'SELECT leakwatch.resolve(min(cause)) FROM leakwatch.incidents');
+is($node->safe_psql('postgres', "SELECT who FROM public.seen WHERE what = 'resolved'"),
+	'keeper',
+	'it runs as the owner of that table');
+is($node->safe_psql('postgres', 'SELECT resolved_by = CURRENT_USER FROM leakwatch.resolutions'),
+	't', 'and the row says who has resolved the cause');
+$node->safe_psql('postgres', <<'EOC');
+DROP TRIGGER resolved ON leakwatch.resolutions;
+ALTER TABLE leakwatch.resolutions OWNER TO CURRENT_USER;
+EOC
 $_->quit foreach ($leaky, $second, $third, $fourth);
 wait_until($node, 'SELECT recorder_pid IS NULL FROM leakwatch.status');
 

@@ -215,11 +215,11 @@ pass('a column that somebody has dropped is missed');
 
 # One whose type somebody has changed gets its values all the same.
 $node->safe_psql('fresh', <<'EOC');
-ALTER TABLE leakwatch.incidents ALTER COLUMN blocked_sessions TYPE bigint,
+ALTER TABLE leakwatch.incidents ALTER COLUMN client_port TYPE bigint,
 	ALTER COLUMN action TYPE varchar(20), ALTER COLUMN warn_limit TYPE text;
 EOC
 my $converted = leak($node, $kind, app => 'converted', warn => '100ms');
-recorded_in('fresh', $converted, "blocked_sessions = 0 AND action = 'warned' AND warn_limit = '00:00:00.1'");
+recorded_in('fresh', $converted, "client_port = -1 AND action = 'warned' AND warn_limit = '00:00:00.1'");
 pass('values are converted to the type that a column has');
 
 $_->quit foreach ($last, $converted);

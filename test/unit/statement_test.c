@@ -35,6 +35,7 @@ copies(const char *piece, int encoding, const char *what)
 	copied = statement_copy(copy, text, length, encoding);
 	gap = strstr(copy, " ... ");
 	tail = gap == NULL ? 0 : strlen(gap + 5);
+	ok(statement_gap(copy, copied) == (int) (gap - copy), "the gap is found: %s", what);
 	ok(copied == strlen(copy) && copied <= STATEMENT_SIZE && copied > STATEMENT_SIZE - 8 &&
 	   gap != NULL && (gap - copy) % size == 0 && tail % size == 0 && tail > copied / 2 &&
 	   memcmp(copy, text, gap - copy) == 0 && memcmp(gap + 5, text + length - tail, tail) == 0,
@@ -54,6 +55,7 @@ copies_whole(size_t length)
 	text[length] = '\0';
 	ok(statement_copy(copy, text, length, PG_UTF8) == length && strcmp(copy, text) == 0,
 	   "what has room is kept whole");
+	ok(statement_gap(copy, length) < 0, "and has no gap");
 	free(text);
 }
 
