@@ -7,9 +7,11 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/leakw
 MODULE_big = leakwatch
 OBJS = \
 	src/activity.o \
+	src/advice.o \
 	src/agenda.o \
 	src/alarm.o \
 	src/alert.o \
+	src/almanac.o \
 	src/answer.o \
 	src/assertion.o \
 	src/blockers.o \
@@ -35,6 +37,7 @@ OBJS = \
 	src/forecast.o \
 	src/guc.o \
 	src/harm.o \
+	src/histogram.o \
 	src/history.o \
 	src/holders.o \
 	src/hooks.o \
@@ -79,6 +82,7 @@ OBJS = \
 	src/shmem.o \
 	src/slot.o \
 	src/snapshots.o \
+	src/spells.o \
 	src/sqlcommenter.o \
 	src/statement.o \
 	src/style.o \

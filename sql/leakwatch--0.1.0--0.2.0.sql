@@ -438,3 +438,258 @@ COMMENT ON COLUMN leakwatch.causes.trend IS 'Found in the last 24 hours, less th
 COMMENT ON COLUMN leakwatch.causes.resolved_at IS 'When it was marked as cured; NULL: it was not';
 COMMENT ON COLUMN leakwatch.causes.note IS 'What was said about that';
 COMMENT ON COLUMN leakwatch.causes.regressed IS 'Whether one was found after it was marked as cured';
+
+--
+-- How long transactions lasted, and sessions were idle in them.
+--
+CREATE TABLE leakwatch.spells (
+	hour timestamptz NOT NULL,
+	datname text NOT NULL,
+	usename text NOT NULL,
+	application_name text NOT NULL,
+	others boolean NOT NULL,
+	kind text NOT NULL,
+	counts bigint[] NOT NULL,
+	longest interval NOT NULL,
+	PRIMARY KEY (hour, datname, usename, application_name, others, kind)
+);
+SELECT pg_catalog.pg_extension_config_dump('leakwatch.spells', '');
+CREATE TRIGGER keep_recorded BEFORE INSERT ON leakwatch.spells
+	FOR EACH ROW EXECUTE FUNCTION leakwatch.keep_recorded();
+COMMENT ON TRIGGER keep_recorded ON leakwatch.spells IS 'Leaves out restored rows that the recorder has written anew';
+REVOKE ALL ON TABLE leakwatch.spells FROM PUBLIC;
+GRANT SELECT ON TABLE leakwatch.spells TO pg_monitor;
+COMMENT ON TABLE leakwatch.spells IS 'How many transactions lasted how long, and how many times sessions were idle in them for how long, by the hour and application, as far as it has been recorded';
+COMMENT ON COLUMN leakwatch.spells.hour IS 'When the hour began in which they were recorded';
+COMMENT ON COLUMN leakwatch.spells.datname IS 'Database; empty for all that there was no room for';
+COMMENT ON COLUMN leakwatch.spells.usename IS 'Role; empty for all that there was no room for';
+COMMENT ON COLUMN leakwatch.spells.application_name IS 'Name of the application';
+COMMENT ON COLUMN leakwatch.spells.others IS 'Whether it is of all applications that there was no room for';
+COMMENT ON COLUMN leakwatch.spells.kind IS 'What was counted: idle_in_transaction or transaction';
+COMMENT ON COLUMN leakwatch.spells.counts IS 'How many took less than 1 ms, less than 2 ms, less than 4 ms and so on';
+COMMENT ON COLUMN leakwatch.spells.longest IS 'How long the longest took';
+
+CREATE FUNCTION leakwatch.spells(
+	OUT datname text,
+	OUT usename text,
+	OUT application_name text,
+	OUT others boolean,
+	OUT kind text,
+	OUT counts bigint[],
+	OUT longest interval
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'leakwatch_spells'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION leakwatch.spells() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.spells() TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.spells() IS 'What shared memory has counted and the table spells has not got yet';
+
+CREATE FUNCTION leakwatch.add_counts(bigint[], bigint[])
+RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'leakwatch_add_counts'
+LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+CREATE AGGREGATE leakwatch.sum_counts(bigint[]) (
+	SFUNC = leakwatch.add_counts,
+	STYPE = bigint[],
+	COMBINEFUNC = leakwatch.add_counts,
+	PARALLEL = SAFE
+);
+REVOKE ALL ON FUNCTION leakwatch.add_counts(bigint[], bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION leakwatch.sum_counts(bigint[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.add_counts(bigint[], bigint[]) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION leakwatch.sum_counts(bigint[]) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.add_counts(bigint[], bigint[]) IS 'The counts of two rows of spells together';
+COMMENT ON AGGREGATE leakwatch.sum_counts(bigint[]) IS 'The counts of some rows of spells together';
+
+CREATE FUNCTION leakwatch.spell_quantile(counts bigint[], fraction double precision)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'leakwatch_spell_quantile'
+LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION leakwatch.spell_quantile(bigint[], double precision) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.spell_quantile(bigint[], double precision) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.spell_quantile(bigint[], double precision) IS 'The duration that this fraction of some spells does not exceed';
+
+CREATE FUNCTION leakwatch.spells_over(counts bigint[], "limit" interval)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'leakwatch_spells_over'
+LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION leakwatch.spells_over(bigint[], interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.spells_over(bigint[], interval) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.spells_over(bigint[], interval) IS 'How many of some spells lasted for so long or longer';
+
+CREATE FUNCTION leakwatch.spell_kind(kind text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'leakwatch_spell_kind'
+LANGUAGE C STRICT STABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION leakwatch.spell_kind(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.spell_kind(text) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.spell_kind(text) IS 'The name of a kind that spells are counted for, and an error for any other';
+
+CREATE FUNCTION leakwatch.server_limit(kind text, terminates boolean)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'leakwatch_server_limit'
+LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION leakwatch.server_limit(text, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.server_limit(text, boolean) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.server_limit(text, boolean) IS 'The limit of a kind that the server sets for all; NULL: off';
+
+CREATE FUNCTION leakwatch.unfinished(since timestamptz,
+	OUT datname text, OUT usename text, OUT application_name text, OUT kind text, OUT duration interval)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH unfinished AS (
+		SELECT datname, usename, application_name, kind, pid, backend_start, duration FROM leakwatch.incidents
+		WHERE ended_at >= $1 AND outcome NOT IN ('open', 'finished')
+			AND kind IN ('idle_in_transaction', 'waiting_for_client', 'transaction')
+		UNION ALL
+		SELECT datname, usename, application_name, kind, pid, backend_start, duration FROM leakwatch.leaks()
+		WHERE kind IN ('idle_in_transaction', 'waiting_for_client', 'transaction')
+	), named AS (
+		SELECT coalesce(datname, '') AS datname, coalesce(usename, '') AS usename,
+			coalesce(application_name, '') AS application_name, kind, pid, backend_start, duration
+		FROM unfinished
+	)
+	SELECT datname, usename, application_name, kind, duration FROM named WHERE kind = 'idle_in_transaction'
+	UNION ALL
+	SELECT datname, usename, application_name, 'transaction', max(duration) FROM named
+	GROUP BY pid, backend_start, datname, usename, application_name
+$$;
+REVOKE ALL ON FUNCTION leakwatch.unfinished(timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.unfinished(timestamptz) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.unfinished(timestamptz) IS 'Transactions, and idle spells in them, that were reported since then and have not gone on by themselves: open ones, and those that ended with their session';
+
+CREATE FUNCTION leakwatch.what_if(kind text, "limit" interval, since timestamptz DEFAULT NULL,
+	OUT observed bigint, OUT would_end bigint, OUT went_on bigint)
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH asked AS (
+		SELECT leakwatch.spell_kind($1) AS kind, coalesce($3, now() - '7 days'::interval) AS since
+	), counted AS (
+		SELECT s.counts, s.longest FROM leakwatch.spells AS s, asked AS a
+		WHERE s.kind = a.kind AND s.hour >= date_trunc('hour', a.since, 'UTC')
+		UNION ALL
+		SELECT s.counts, s.longest FROM leakwatch.spells() AS s, asked AS a WHERE s.kind = a.kind
+	), summed AS (
+		SELECT leakwatch.sum_counts(counts) AS counts, max(longest) AS longest FROM counted
+	), went AS (
+		SELECT coalesce((SELECT sum(n) FROM unnest(counts) AS n), 0)::bigint AS observed,
+			CASE WHEN longest >= $2 THEN leakwatch.spells_over(counts, $2) ELSE 0 END AS went_on
+		FROM summed
+	), stayed AS (
+		SELECT count(*) AS n FROM asked AS a, leakwatch.unfinished(a.since) AS u
+		WHERE u.kind = a.kind AND u.duration >= $2
+	)
+	SELECT observed + n, went_on + n, went_on FROM went, stayed
+$$;
+REVOKE ALL ON FUNCTION leakwatch.what_if(text, interval, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.what_if(text, interval, timestamptz) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.what_if(text, interval, timestamptz) IS 'How many sessions a terminate limit would have ended since then (by default in the last week), and how many of these went on by themselves';
+
+CREATE FUNCTION leakwatch.setting_limit(value text)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'leakwatch_setting_limit'
+LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION leakwatch.setting_limit(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.setting_limit(text) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.setting_limit(text) IS 'The limit that the value of a setting stands for, in milliseconds without a unit; NULL: none';
+
+CREATE FUNCTION leakwatch.limit_of(datname text, usename text, kind text, terminates boolean)
+RETURNS interval
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((
+		SELECT leakwatch.setting_limit(c.value)
+		FROM pg_db_role_setting AS s
+			LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+			LEFT JOIN pg_roles AS r ON r.oid = s.setrole,
+			LATERAL (SELECT substr(e, strpos(e, '=') + 1) AS value FROM unnest(s.setconfig) AS e
+				WHERE split_part(e, '=', 1) = 'leakwatch.' || $3 || CASE WHEN $4 THEN '_terminate' ELSE '_warn' END) AS c
+		WHERE (s.setdatabase = 0 OR d.datname = $1) AND (s.setrole = 0 OR r.rolname = $2)
+		ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1
+	), leakwatch.server_limit($3, $4))
+$$;
+REVOKE ALL ON FUNCTION leakwatch.limit_of(text, text, text, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leakwatch.limit_of(text, text, text, boolean) TO pg_monitor;
+COMMENT ON FUNCTION leakwatch.limit_of(text, text, text, boolean) IS 'The limit of a kind that is in force for a role in a database, as server, database and role set it; NULL or 0: off';
+
+CREATE VIEW leakwatch.advice WITH (security_invoker = true) AS
+	WITH counted AS MATERIALIZED (
+		SELECT datname, usename, application_name, others, kind, counts, longest FROM leakwatch.spells()
+		UNION ALL
+		SELECT datname, usename, application_name, others, kind, counts, longest FROM leakwatch.spells
+		WHERE hour OPERATOR(pg_catalog.>=) pg_catalog.date_trunc('hour',
+			pg_catalog.now() OPERATOR(pg_catalog.-) '7 days'::pg_catalog.interval, 'UTC')
+	), summed AS (
+		-- of a role in a database as a whole, its name is empty; NULL: not to be told apart
+		SELECT datname, usename, GROUPING(application_name, others) OPERATOR(pg_catalog.=) 0 AS is_application,
+			CASE WHEN GROUPING(application_name, others) OPERATOR(pg_catalog.<>) 0 THEN ''
+				WHEN NOT others THEN application_name END AS name, kind,
+			leakwatch.sum_counts(counts) AS counts, pg_catalog.max(longest) AS longest
+		FROM counted WHERE datname OPERATOR(pg_catalog.<>) ''
+		GROUP BY GROUPING SETS ((datname, usename, kind), (datname, usename, application_name, others, kind))
+	), told AS MATERIALIZED (
+		SELECT s.*,
+			(SELECT pg_catalog.sum(n)::pg_catalog.int8 FROM pg_catalog.unnest(counts) AS n) AS observed,
+			leakwatch.spell_quantile(counts, 0.5) AS p50,
+			leakwatch.spell_quantile(counts, 0.99) AS p99,
+			LEAST(leakwatch.spell_quantile(counts, 0.999), longest) AS p999,
+			w.value AS warn_limit, CASE WHEN longest OPERATOR(pg_catalog.>=) w.value
+				THEN leakwatch.spells_over(counts, w.value) ELSE 0 END AS warn_went_on,
+			t.value AS terminate_limit, CASE WHEN longest OPERATOR(pg_catalog.>=) t.value
+				THEN leakwatch.spells_over(counts, t.value) ELSE 0 END AS terminate_went_on
+		FROM summed AS s
+			CROSS JOIN LATERAL NULLIF(leakwatch.limit_of(s.datname, s.usename, s.kind, false), '0'::pg_catalog.interval) AS w (value)
+			CROSS JOIN LATERAL NULLIF(leakwatch.limit_of(s.datname, s.usename, s.kind, true), '0'::pg_catalog.interval) AS t (value)
+	), stayed AS (
+		SELECT t.datname, t.usename, t.is_application, t.name, t.kind,
+			pg_catalog.count(*) FILTER (WHERE u.duration OPERATOR(pg_catalog.>=) t.warn_limit) AS warn,
+			pg_catalog.count(*) FILTER (WHERE u.duration OPERATOR(pg_catalog.>=) t.terminate_limit) AS terminate
+		FROM leakwatch.unfinished(pg_catalog.now() OPERATOR(pg_catalog.-) '7 days'::pg_catalog.interval) AS u
+			CROSS JOIN LATERAL (VALUES (true, application_name), (false, '')) AS a (is_application, name)
+			JOIN told AS t ON u.datname OPERATOR(pg_catalog.=) t.datname AND u.usename OPERATOR(pg_catalog.=) t.usename
+				AND u.kind OPERATOR(pg_catalog.=) t.kind AND a.is_application OPERATOR(pg_catalog.=) t.is_application
+				AND a.name OPERATOR(pg_catalog.=) t.name
+		GROUP BY t.datname, t.usename, t.is_application, t.name, t.kind
+	)
+	SELECT CASE WHEN t.is_application THEN 'application' ELSE 'role in database' END AS scope,
+		t.datname, t.usename, CASE WHEN t.is_application THEN t.name END AS application_name, t.kind,
+		observed, p50, p99, p999, longest, warn_limit, terminate_limit,
+		CASE WHEN warn_limit IS NOT NULL THEN warn_went_on OPERATOR(pg_catalog.+) COALESCE(s.warn, 0) END AS met_warn,
+		CASE WHEN warn_limit IS NOT NULL THEN warn_went_on END AS met_warn_went_on,
+		CASE WHEN terminate_limit IS NOT NULL THEN terminate_went_on OPERATOR(pg_catalog.+) COALESCE(s.terminate, 0) END AS met_terminate,
+		CASE WHEN terminate_limit IS NOT NULL THEN terminate_went_on END AS met_terminate_went_on,
+		suggested,
+		CASE WHEN NOT t.is_application AND suggested IS NOT NULL THEN
+			pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET leakwatch.%s_terminate = %L', t.usename, t.datname, t.kind,
+				pg_catalog.concat(pg_catalog.extract('epoch', suggested)::pg_catalog.int8, 's')) END AS sql
+	FROM told AS t
+		LEFT JOIN stayed AS s ON s.datname OPERATOR(pg_catalog.=) t.datname AND s.usename OPERATOR(pg_catalog.=) t.usename
+			AND s.is_application OPERATOR(pg_catalog.=) t.is_application AND s.name OPERATOR(pg_catalog.=) t.name
+			AND s.kind OPERATOR(pg_catalog.=) t.kind
+		CROSS JOIN LATERAL (SELECT pg_catalog.min(step) FROM pg_catalog.unnest(
+				'{10s,15s,30s,1min,2min,5min,10min,15min,30min,1h,2h,6h,12h,1d}'::pg_catalog.interval[]) AS step
+			WHERE observed OPERATOR(pg_catalog.>=) 1000
+				AND step OPERATOR(pg_catalog.>=) (p999 OPERATOR(pg_catalog.*) 2::pg_catalog.float8)) AS l (suggested);
+REVOKE ALL ON TABLE leakwatch.advice FROM PUBLIC;
+GRANT SELECT ON TABLE leakwatch.advice TO pg_monitor;
+COMMENT ON VIEW leakwatch.advice IS 'What limits would have met in the last week, by role and application, and a suggestion';
+COMMENT ON COLUMN leakwatch.advice.scope IS 'Whom the row is of: application, or role in database for all of its applications together, for which limits can be set';
+COMMENT ON COLUMN leakwatch.advice.datname IS 'Database';
+COMMENT ON COLUMN leakwatch.advice.usename IS 'Role';
+COMMENT ON COLUMN leakwatch.advice.application_name IS 'Name of the application; NULL: of all, or of those that there was no room for';
+COMMENT ON COLUMN leakwatch.advice.kind IS 'What was counted: idle_in_transaction or transaction';
+COMMENT ON COLUMN leakwatch.advice.observed IS 'How many there were in the last week, as far as it is recorded';
+COMMENT ON COLUMN leakwatch.advice.p50 IS 'Half of them took no longer, to a factor of two';
+COMMENT ON COLUMN leakwatch.advice.p99 IS '99 percent of them took no longer';
+COMMENT ON COLUMN leakwatch.advice.p999 IS '99.9 percent of them took no longer';
+COMMENT ON COLUMN leakwatch.advice.longest IS 'How long the longest took';
+COMMENT ON COLUMN leakwatch.advice.warn_limit IS 'Warn limit in force; NULL: off';
+COMMENT ON COLUMN leakwatch.advice.terminate_limit IS 'Terminate limit in force; NULL: off';
+COMMENT ON COLUMN leakwatch.advice.met_warn IS 'How many met the warn limit, or would have; NULL: there is none';
+COMMENT ON COLUMN leakwatch.advice.met_warn_went_on IS 'How many of these went on by themselves';
+COMMENT ON COLUMN leakwatch.advice.met_terminate IS 'How many met the terminate limit, or would have; NULL: there is none';
+COMMENT ON COLUMN leakwatch.advice.met_terminate_went_on IS 'How many of these went on by themselves';
+COMMENT ON COLUMN leakwatch.advice.suggested IS 'A terminate limit of twice p999, rounded up; NULL: fewer than 1,000 were observed';
+COMMENT ON COLUMN leakwatch.advice.sql IS 'The statement that sets it; it terminates only where leakwatch.mode is enforce';

@@ -64,13 +64,13 @@ chronicle_row(Row *row, const Sample *sample)
 }
 
 /*
- * The table, locked for writing, and its owner at work.  NULL when the
- * extension has none, as that of an older version.
+ * A table beside that of the incidents, locked for writing, and its owner at
+ * work.  NULL when the extension has none, as that of an older version.
  */
-static Relation
-open_table(Relation incidents)
+Relation
+chronicle_open(Relation incidents, const char *name)
 {
-	Oid			relation = get_relname_relid("samples", RelationGetNamespace(incidents));
+	Oid			relation = get_relname_relid(name, RelationGetNamespace(incidents));
 	Relation	table;
 
 	if (!OidIsValid(relation) ||
@@ -120,7 +120,7 @@ execute(const char *sql, int nargs, Oid *types, Datum *args, int expected)
 static void
 write_samples(Relation incidents)
 {
-	Relation	table = open_table(incidents);
+	Relation	table = chronicle_open(incidents, "samples");
 	Oid			type;
 	Datum		rows;
 
@@ -136,7 +136,7 @@ write_samples(Relation incidents)
 static void
 delete_samples(Relation incidents)
 {
-	Relation	table = open_table(incidents);
+	Relation	table = chronicle_open(incidents, "samples");
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
 	Datum		args[2];
 
@@ -151,8 +151,8 @@ delete_samples(Relation incidents)
 }
 
 /* Do it; what can't be done is said, and keeps nothing else from being done. */
-static bool
-attempt(const char *activity, void (*work) (Relation incidents))
+bool
+chronicle_attempt(const char *table, const char *activity, void (*work) (Relation incidents))
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool done = true;
@@ -172,8 +172,8 @@ attempt(const char *activity, void (*work) (Relation incidents))
 		done = false;
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
-				 errmsg("leakwatch could not write the table leakwatch.samples: %s", error->message),
-				 errdetail("The samples of a day wait in shared memory, and are written when that is possible.")));
+				 errmsg("leakwatch could not write the table leakwatch.%s: %s", table, error->message),
+				 errdetail("What is to be written waits in shared memory, samples for a day, and is written when that is possible.")));
 	}
 	PG_END_TRY();
 	return done;
@@ -188,7 +188,7 @@ chronicle_write(bool look)
 {
 	write_up_to = samples_end();
 	if ((look || write_up_to != samples_written()) &&
-		attempt("recording the use of connections", write_samples))
+		chronicle_attempt("samples", "recording the use of connections", write_samples))
 		samples_mark_written(write_up_to);
 }
 
@@ -199,5 +199,6 @@ chronicle_delete(TimestampTz before)
 	delete_before = before;
 	do
 		CHECK_FOR_INTERRUPTS();
-	while (attempt("deleting old samples", delete_samples) && deleted == DELETE_ROWS);
+	while (chronicle_attempt("samples", "deleting old samples", delete_samples) &&
+		   deleted == DELETE_ROWS);
 }

@@ -24,6 +24,7 @@
 #include "publication.h"
 #include "saturation.h"
 #include "slot.h"
+#include "spells.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -227,6 +228,7 @@ answer_watcher(void)
 static void
 on_executor_start(QueryDesc *queryDesc, int eflags)
 {
+	spells_note_idle();
 	if (unlikely(slot_is_addressed()))
 		answer_watcher();
 	note_statement(queryDesc->plannedstmt, queryDesc->sourceText,
@@ -247,6 +249,7 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 	bool		creates_us = false;
 	bool		updates_us = false;
 
+	spells_note_idle();
 	if (unlikely(slot_is_addressed()))
 		answer_watcher();
 	if (context == PROCESS_UTILITY_TOPLEVEL)
@@ -283,6 +286,7 @@ static void
 on_transaction(XactEvent event, void *arg)
 {
 	static bool entered = false;
+	static bool in_service = false;
 
 	/* the first transaction is that of the start: its limits are all behind */
 	if (event == XACT_EVENT_PRE_COMMIT && unlikely(!entered))
@@ -294,8 +298,16 @@ on_transaction(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 
+	/* that of the start is none of the client's */
+	if (likely(in_service))
+		spells_note_transaction();
+	in_service = entered;
 	if (event == XACT_EVENT_ABORT)
+	{
+		/* it may have failed before it was executed */
+		spells_note_idle();
 		note_rollback();
+	}
 	note_end();
 	note_going_on();
 	if (extension_changed && event == XACT_EVENT_COMMIT)

@@ -20,6 +20,7 @@
 
 #include "compat.h"
 
+#include "almanac.h"
 #include "causes.h"
 #include "census.h"
 #include "chronicle.h"
@@ -253,6 +254,7 @@ keep_house(void)
 
 		error = history_delete(before);
 		chronicle_delete(before);
+		almanac_delete(before);
 	}
 	if (error == NULL && !closed)
 		busy = true;
@@ -349,7 +351,10 @@ work(void)
 		write_incidents(incident_is_refused, &refusal);
 	chronicle_write(clean);
 	if (clean)
+	{
+		almanac_write();
 		keep_house();
+	}
 	/* whatever has been resolved before the request is there to be read */
 	if (known_take_unread() || clean)
 		causes_load();

@@ -6,7 +6,8 @@
  * A dump creates the extension, and the recorder begins to write into its
  * table what shared memory has.  The rows of the dump come after that, and
  * one of an incident that was open all the while would be there already: its
- * duplicate key would keep out the whole history.  So with the samples.
+ * duplicate key would keep out the whole history.  So with the samples and the
+ * spells.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,6 +39,24 @@ static const char sample_sql[] =
 "SELECT FROM leakwatch.samples AS s"
 " WHERE s.minute OPERATOR(pg_catalog.=) ($1).minute";
 
+static const char spell_sql[] =
+"SELECT FROM leakwatch.spells AS s"
+" WHERE s.hour OPERATOR(pg_catalog.=) ($1).hour"
+" AND s.datname OPERATOR(pg_catalog.=) ($1).datname"
+" AND s.usename OPERATOR(pg_catalog.=) ($1).usename"
+" AND s.application_name OPERATOR(pg_catalog.=) ($1).application_name"
+" AND s.others OPERATOR(pg_catalog.=) ($1).others"
+" AND s.kind OPERATOR(pg_catalog.=) ($1).kind";
+
+/* Which of the tables it is, is told by a column of its own. */
+static const char *
+exists_sql_of(TupleDesc desc)
+{
+	if (SPI_fnumber(desc, "minute") > 0)
+		return sample_sql;
+	return SPI_fnumber(desc, "hour") > 0 ? spell_sql : incident_sql;
+}
+
 /* The plan for a row type; one is kept. */
 static SPIPlanPtr
 exists_plan(const char *exists_sql, Oid type)
@@ -68,8 +87,7 @@ static bool
 exists(Relation table, HeapTuple row)
 {
 	Datum		arg = heap_copy_tuple_as_datum(row, RelationGetDescr(table));
-	bool		is_sample = SPI_fnumber(RelationGetDescr(table), "minute") > 0;
-	SPIPlanPtr	plan = exists_plan(is_sample ? sample_sql : incident_sql, table->rd_rel->reltype);
+	SPIPlanPtr	plan = exists_plan(exists_sql_of(RelationGetDescr(table)), table->rd_rel->reltype);
 	int			result = SPI_execute_plan(plan, &arg, NULL, false, 1);
 
 	if (result != SPI_OK_SELECT)

@@ -218,6 +218,26 @@ row_ints(Row *row, const char *name, const int *values, int count)
 											TYPALIGN_INT)));
 }
 
+/* Some numbers, as bigint[]. */
+void
+row_bigints(Row *row, const char *name, const int64 *values, int count)
+{
+	Datum	   *numbers = palloc(Max(count, 1) * sizeof(Datum));
+
+	for (int i = 0; i < count; i++)
+		numbers[i] = Int64GetDatum(values[i]);
+	set(row, name, INT8ARRAYOID,
+		PointerGetDatum(construct_array(numbers, count, INT8OID, sizeof(int64),
+										FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
+}
+
+/* Text that is there even when it is empty, as in a key. */
+void
+row_key(Row *row, const char *name, const char *text)
+{
+	set(row, name, TEXTOID, CStringGetTextDatum(encoding_to_database(text, -1)));
+}
+
 /*
  * A lock in words: "RowExclusiveLock on relation public.stock".  A relation of
  * another database has no name here, but its OID.  NULL when none is known.

@@ -39,6 +39,8 @@ extern void row_key_text(Row *row, const char *name, const char *text, int encod
 extern void row_names(Row *row, const char *name, uint32 bits, int nbits,
 					  const char *(*bit_name) (int bit));
 extern void row_ints(Row *row, const char *name, const int *values, int count);
+extern void row_key(Row *row, const char *name, const char *text);
+extern void row_bigints(Row *row, const char *name, const int64 *values, int count);
 extern void row_lock(Row *row, const char *name, const HeldLock *lock);
 extern void row_pairs(Row *row, const char *name, const char *const *keys,
 					  const char *const *texts, int count);

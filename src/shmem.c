@@ -23,6 +23,7 @@
 #include "saturation.h"
 #include "shmem.h"
 #include "slot.h"
+#include "spells.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
@@ -52,6 +53,7 @@ static const struct
 	{saturation_shmem_size, saturation_shmem_init},
 	{samples_shmem_size, samples_shmem_init},
 	{prepared_shmem_size, prepared_shmem_init},
+	{spells_shmem_size, spells_shmem_init},
 };
 
 static shmem_request_hook_type prev_shmem_request = NULL;

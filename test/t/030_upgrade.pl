@@ -52,8 +52,14 @@ WITH members AS (
 	SELECT m.type, m.identity, 'trigger ' || t.tgname, concat_ws(' ', t.tgenabled, pg_get_triggerdef(t.oid))
 	FROM members AS m JOIN pg_trigger AS t ON m.classid = 'pg_class'::regclass AND t.tgrelid = m.objid
 	UNION ALL
-	SELECT m.type, m.identity, 'function', pg_get_functiondef(p.oid) || concat_ws(' ', p.proowner::regrole, p.proacl)
+	SELECT m.type, m.identity, 'function',
+		CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END || concat_ws(' ', p.proowner::regrole, p.proacl)
 	FROM members AS m JOIN pg_proc AS p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+	UNION ALL
+	SELECT m.type, m.identity, 'aggregate', concat_ws(' ', p.proowner::regrole, p.proacl, p.proparallel, a.aggtransfn,
+		a.aggcombinefn, a.aggtranstype::regtype, a.agginitval)
+	FROM members AS m JOIN pg_proc AS p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+		JOIN pg_aggregate AS a ON a.aggfnoid = p.oid
 	UNION ALL
 	SELECT m.type, m.identity, 'schema', concat_ws(' ', n.nspowner::regrole, n.nspacl)
 	FROM members AS m JOIN pg_namespace AS n ON m.classid = 'pg_namespace'::regclass AND n.oid = m.objid
