@@ -41,6 +41,9 @@ COMMENT ON COLUMN leakwatch.leaks.datname IS 'Database the session is connected 
 COMMENT ON COLUMN leakwatch.leaks.usename IS 'Role that logged in, or owns the prepared transaction';
 COMMENT ON VIEW leakwatch.leaks IS 'Sessions and prepared transactions over a limit now';
 CREATE INDEX incidents_id_idx ON leakwatch.incidents (id);
+-- what the view applications has of a long history, without its statements
+CREATE INDEX incidents_applications_idx ON leakwatch.incidents (datname, usename, application_name, client_addr)
+	INCLUDE (outcome, duration, since);
 COMMENT ON COLUMN leakwatch.incidents.id IS 'Number of the incident: the later it was found, the higher';
 COMMENT ON SEQUENCE leakwatch.incidents_id_seq IS 'Numbers of rows that others insert; what 0.1.0 took its numbers from';
 
