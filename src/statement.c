@@ -18,6 +18,7 @@
 #include "c.h"
 
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "statement.h"
 
 /* Its beginning; the end gets twice as much, because tags stand there. */
@@ -153,9 +154,9 @@ is_in_name(char c)
 		c == '_' || c == '$' || IS_HIGHBIT_SET(c);
 }
 
-/* Is there another statement in a string, after one that ends here? */
+/* The same where more follows than the semicolon that ends it. */
 bool
-statement_is_followed(const char *rest)
+statement_is_followed_by(const char *rest)
 {
 	while (*rest == ';' || is_space(*rest))
 		rest++;
@@ -211,25 +212,28 @@ is_in_secret_word(const char *letter, const char *text, const char *end)
 	return false;
 }
 
-/* Is a secret word around a letter of this part of the text? */
-static bool
-has_secret_word_at(const char *part, size_t size, const char *text, const char *end)
+/* Is a secret word around this letter of the text?  In each, few come next. */
+static inline bool
+has_secret_word_at(const char *c, const char *text, const char *end)
 {
-	for (const char *c = part; c < part + size; c++)
-	{
-		char		letter = *c | 0x20;
+	char		letter = *c | 0x20;
+	char		next;
 
-		if ((letter == 'p' || letter == 'x') && is_in_secret_word(c, text, end))
-			return true;
-	}
-	return false;
+	if ((letter != 'p' && letter != 'x') || end - c < 2)
+		return false;
+	next = c[1] | 0x20;
+	return (letter == 'p' ? next == 'a' || next == 't' : next == 'e') &&
+		is_in_secret_word(c, text, end);
 }
 
 #define EACH_BYTE(c)	(UINT64CONST(0x0101010101010101) * (c))
 
-/* May there be a P or an X among these eight bytes?  Never "no" when there is. */
-static inline bool
-may_have_letter(uint64 bytes)
+/*
+ * Which of these eight bytes may be a P or an X, by their high bits?  None that
+ * is one is missing.
+ */
+static inline uint64
+find_letters(uint64 bytes)
 {
 	uint64		no_p = (bytes | EACH_BYTE(0x20)) ^ EACH_BYTE('p');
 	uint64		no_x = (bytes | EACH_BYTE(0x20)) ^ EACH_BYTE('x');
@@ -238,8 +242,8 @@ may_have_letter(uint64 bytes)
 	 * the high bit is set in each byte that was 0, and perhaps in one above
 	 * it
 	 */
-	return ((((no_p - EACH_BYTE(1)) & ~no_p) | ((no_x - EACH_BYTE(1)) & ~no_x)) &
-			EACH_BYTE(0x80)) != 0;
+	return (((no_p - EACH_BYTE(1)) & ~no_p) | ((no_x - EACH_BYTE(1)) & ~no_x)) &
+		EACH_BYTE(0x80);
 }
 
 /*
@@ -256,10 +260,23 @@ statement_has_secret_word(const char *text, size_t length)
 	for (; (size_t) (end - c) >= sizeof(bytes); c += sizeof(bytes))
 	{
 		memcpy(&bytes, c, sizeof(bytes));
-		if (unlikely(may_have_letter(bytes)) && has_secret_word_at(c, sizeof(bytes), text, end))
+		for (uint64 found = find_letters(bytes); unlikely(found != 0); found &= found - 1)
+		{
+			int			byte = pg_rightmost_one_pos64(found) / BITS_PER_BYTE;
+
+#ifdef WORDS_BIGENDIAN
+			byte = sizeof(bytes) - 1 - byte;
+#endif
+			if (has_secret_word_at(c + byte, text, end))
+				return true;
+		}
+	}
+	for (; c < end; c++)
+	{
+		if (has_secret_word_at(c, text, end))
 			return true;
 	}
-	return has_secret_word_at(c, end - c, text, end);
+	return false;
 }
 
 /* Past the space, the comments and the parentheses that a text starts with. */
