@@ -31,6 +31,7 @@ OBJS = \
 	src/document.o \
 	src/encoding.o \
 	src/enforce.o \
+	src/evidence.o \
 	src/exposition.o \
 	src/facts.o \
 	src/follow.o \
@@ -63,6 +64,7 @@ OBJS = \
 	src/page.o \
 	src/patience.o \
 	src/plot.o \
+	src/pool.o \
 	src/prepared.o \
 	src/presence.o \
 	src/progress.o \
@@ -87,6 +89,7 @@ OBJS = \
 	src/statement.o \
 	src/style.o \
 	src/summary.o \
+	src/suspect.o \
 	src/table.o \
 	src/tags.o \
 	src/tally.o \
