@@ -63,8 +63,10 @@ OBJS = \
 	src/overview.o \
 	src/page.o \
 	src/patience.o \
+	src/places.o \
 	src/plot.o \
 	src/pool.o \
+	src/pools.o \
 	src/prepared.o \
 	src/presence.o \
 	src/progress.o \
@@ -90,6 +92,7 @@ OBJS = \
 	src/style.o \
 	src/summary.o \
 	src/suspect.o \
+	src/suspicion.o \
 	src/table.o \
 	src/tags.o \
 	src/tally.o \
@@ -97,6 +100,7 @@ OBJS = \
 	src/timeline.o \
 	src/trail.o \
 	src/twophase.o \
+	src/use.o \
 	src/verdict.o \
 	src/views.o \
 	src/waiters.o \

@@ -69,7 +69,9 @@ ALTER TABLE leakwatch.incidents
 	ADD COLUMN blocked_pids integer[],
 	ADD COLUMN blocked_application text,
 	ADD COLUMN blocked_query text,
-	ADD COLUMN client_gone boolean;
+	ADD COLUMN client_gone boolean,
+	ADD COLUMN confidence double precision,
+	ADD COLUMN reason text;
 COMMENT ON COLUMN leakwatch.incidents.blocked_pids IS 'Process IDs of up to ten of the sessions that waited for its locks, the longest waiting first; NULL: none';
 COMMENT ON COLUMN leakwatch.incidents.blocked_application IS 'Name of the application that waited longest';
 COMMENT ON COLUMN leakwatch.incidents.blocked_query IS 'The statement with which it waited';
@@ -104,7 +106,16 @@ FROM (SELECT function, pg_catalog.array_agg(type::pg_catalog.oid ORDER BY positi
 		(19, 'leakwatch.sessions()', 'client_gone', 'boolean'),
 		(20, 'leakwatch.status()', 'lingering', 'integer'),
 		(21, 'leakwatch.leaks()', 'gid', 'text'),
-		(22, 'leakwatch.leaks()', 'cause', 'bigint')
+		(22, 'leakwatch.leaks()', 'cause', 'bigint'),
+		(23, 'leakwatch.leaks()', 'confidence', 'double precision'),
+		(24, 'leakwatch.leaks()', 'reason', 'text'),
+		(25, 'leakwatch.sessions()', 'suspected_leak_warn', 'interval'),
+		(26, 'leakwatch.sessions()', 'suspected_leak_warn_source', 'text'),
+		(27, 'leakwatch.sessions()', 'suspected_leak_terminate', 'interval'),
+		(28, 'leakwatch.sessions()', 'suspected_leak_terminate_source', 'text'),
+		(29, 'leakwatch.status()', 'suspected', 'bigint'),
+		(30, 'leakwatch.status()', 'confirmed', 'bigint'),
+		(31, 'leakwatch.status()', 'refuted', 'bigint')
 	) AS c (position, function, name, type) GROUP BY function) AS added
 WHERE p.oid OPERATOR(pg_catalog.=) added.function;
 
@@ -133,6 +144,17 @@ COMMENT ON COLUMN leakwatch.sessions.waiting_for_client_terminate IS 'Limit afte
 COMMENT ON COLUMN leakwatch.sessions.waiting_for_client_terminate_source IS 'Where that limit comes from';
 COMMENT ON COLUMN leakwatch.sessions.waiting_for IS 'What it waits for its client to do in the middle of a statement: client read (to send) or client write (to take what it is sent); NULL: nothing';
 COMMENT ON COLUMN leakwatch.sessions.client_gone IS 'Whether it has been seen that its client is gone while its statement runs';
+COMMENT ON COLUMN leakwatch.incidents.confidence IS 'Of a suspected leak: how sure it was, from 0 to 1; NULL: it is another kind';
+COMMENT ON COLUMN leakwatch.incidents.reason IS 'Why a leak was suspected; NULL: it is another kind';
+COMMENT ON COLUMN leakwatch.leaks.confidence IS 'Of a suspected leak: how sure it is, from 0 to 1; NULL: it is another kind';
+COMMENT ON COLUMN leakwatch.leaks.reason IS 'Why a leak is suspected; NULL: it is another kind';
+COMMENT ON COLUMN leakwatch.sessions.suspected_leak_warn IS 'Time for which a session has to be idle before it may be suspected of having been forgotten; NULL: nobody is';
+COMMENT ON COLUMN leakwatch.sessions.suspected_leak_warn_source IS 'Where that limit comes from';
+COMMENT ON COLUMN leakwatch.sessions.suspected_leak_terminate IS 'Limit after which an idle session that is suspected of having been forgotten is terminated; NULL: off';
+COMMENT ON COLUMN leakwatch.sessions.suspected_leak_terminate_source IS 'Where that limit comes from';
+COMMENT ON COLUMN leakwatch.status.suspected IS 'Idle sessions suspected of having been forgotten';
+COMMENT ON COLUMN leakwatch.status.confirmed IS 'Of these, those that have ended without having been used again';
+COMMENT ON COLUMN leakwatch.status.refuted IS 'Of these, those that have been used again';
 COMMENT ON COLUMN leakwatch.status.lingering IS 'Sessions still there some seconds after they were told to end';
 
 COMMENT ON COLUMN leakwatch.status.held_not_saturated IS 'Terminations held back because connections did not run out';
@@ -150,6 +172,7 @@ CREATE FUNCTION leakwatch.saturation(
 	OUT idle integer,
 	OUT idle_in_transaction integer,
 	OUT leaked integer,
+	OUT suspected integer,
 	OUT rejected bigint,
 	OUT last_rejected_at timestamptz,
 	OUT growth_per_minute double precision,
@@ -160,7 +183,7 @@ AS 'MODULE_PATHNAME', 'leakwatch_saturation'
 LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 CREATE VIEW leakwatch.saturation AS
 	SELECT scope, name, used, "limit", percent, peak, peak_at, idle, idle_in_transaction, leaked,
-		rejected, last_rejected_at, growth_per_minute, exhausted_in
+		suspected, rejected, last_rejected_at, growth_per_minute, exhausted_in
 	FROM leakwatch.saturation();
 REVOKE ALL ON FUNCTION leakwatch.saturation() FROM PUBLIC;
 REVOKE ALL ON TABLE leakwatch.saturation FROM PUBLIC;
@@ -178,6 +201,7 @@ COMMENT ON COLUMN leakwatch.saturation.peak_at IS 'When the last of these connec
 COMMENT ON COLUMN leakwatch.saturation.idle IS 'Of the sessions now, idle outside a transaction';
 COMMENT ON COLUMN leakwatch.saturation.idle_in_transaction IS 'Of the sessions now, idle in a transaction, aborted or not';
 COMMENT ON COLUMN leakwatch.saturation.leaked IS 'Incidents of sessions open now';
+COMMENT ON COLUMN leakwatch.saturation.suspected IS 'Of these, sessions suspected of having been forgotten';
 COMMENT ON COLUMN leakwatch.saturation.rejected IS 'Clients turned away by this limit since the server started';
 COMMENT ON COLUMN leakwatch.saturation.last_rejected_at IS 'When the last of these was';
 COMMENT ON COLUMN leakwatch.saturation.growth_per_minute IS 'By how many sessions the use grows in a minute, of the server; NULL: no growth that lasts';
@@ -260,21 +284,25 @@ CREATE OR REPLACE VIEW leakwatch.applications WITH (security_invoker = true) AS
 				pg_catalog.current_setting('max_connections')::pg_catalog.int4
 				OPERATOR(pg_catalog.-) pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
 				OPERATOR(pg_catalog.-) COALESCE(pg_catalog.current_setting('reserved_connections', true)::pg_catalog.int4, 0),
-				0), 1) AS share
+				0), 1) AS share,
+		pg_catalog.count(*) FILTER (WHERE what OPERATOR(pg_catalog.=) 'open'
+			AND kind OPERATOR(pg_catalog.=) 'suspected_leak') AS suspected
 	FROM (
 		SELECT 'session' AS what, datname, usename, application_name, client_addr, state,
+			NULL::pg_catalog.text AS kind,
 			NULL::pg_catalog.interval AS duration, NULL::pg_catalog.timestamptz AS since
 		FROM leakwatch.sessions()
 		UNION ALL
-		SELECT 'open', datname, usename, application_name, client_addr, NULL, duration, since
+		SELECT 'open', datname, usename, application_name, client_addr, NULL, kind, duration, since
 		FROM leakwatch.leaks()
 		UNION ALL
-		SELECT 'past', datname, usename, application_name, client_addr, NULL, duration, since
+		SELECT 'past', datname, usename, application_name, client_addr, NULL, NULL, duration, since
 		FROM leakwatch.incidents
 		WHERE outcome OPERATOR(pg_catalog.<>) 'open'
 	) AS found
 	GROUP BY datname, usename, application_name, client_addr;
 COMMENT ON COLUMN leakwatch.applications.share IS 'Percent of the connections that ordinary roles can have, which its sessions take';
+COMMENT ON COLUMN leakwatch.applications.suspected IS 'Of its open incidents, sessions suspected of having been forgotten';
 
 --
 -- What is measured, for those who watch from outside.

@@ -47,6 +47,7 @@ typedef struct Tally
 	int			idle;
 	int			in_transaction;
 	int			leaked;
+	int			suspected;
 } Tally;
 
 /* The tally of a scope; all zero if there has been nothing to count. */
@@ -92,6 +93,13 @@ count_sessions(HTAB *table, Patience *patience)
 
 /* What is prepared takes no connection. */
 static void
+add_leak(Tally *tally, const Incident *incident)
+{
+	tally->leaked++;
+	tally->suspected += incident->kind == KIND_SUSPECTED_LEAK;
+}
+
+static void
 count_leaks(HTAB *table, Patience *patience)
 {
 	Incident   *incident = palloc(sizeof(Incident));
@@ -102,9 +110,9 @@ count_leaks(HTAB *table, Patience *patience)
 		if (!patience_copy_incident(patience, i, incident) ||
 			incident->outcome != OUTCOME_OPEN || incident->kind == KIND_PREPARED_TRANSACTION)
 			continue;
-		tally_of(table, SCOPE_SERVER, InvalidOid)->leaked++;
-		tally_of(table, SCOPE_DATABASE, incident->session.database)->leaked++;
-		tally_of(table, SCOPE_ROLE, incident->session.role)->leaked++;
+		add_leak(tally_of(table, SCOPE_SERVER, InvalidOid), incident);
+		add_leak(tally_of(table, SCOPE_DATABASE, incident->session.database), incident);
+		add_leak(tally_of(table, SCOPE_ROLE, incident->session.role), incident);
 	}
 	pfree(incident);
 }
@@ -163,6 +171,7 @@ put_scope(Row *row, const char *kind, const char *name, const ScopeUse *use,
 	row_int(row, "idle", tally->idle);
 	row_int(row, "idle_in_transaction", tally->in_transaction);
 	row_int(row, "leaked", tally->leaked);
+	row_int(row, "suspected", tally->suspected);
 	row_bigint(row, "rejected", (int64) use->refused);
 	row_time(row, "last_rejected_at", use->refused_at);
 	if (use->kind == SCOPE_SERVER)

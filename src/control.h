@@ -47,6 +47,9 @@ typedef enum Counter
 	COUNT_HELD_NOT_BLOCKING,
 	COUNT_HELD_NOT_SATURATED,
 	COUNT_HELD_BRAKE,
+	COUNT_SUSPECTED,
+	COUNT_CONFIRMED,			/* a suspected session ended without use */
+	COUNT_REFUTED,				/* it was used again */
 	COUNT_DROPPED,				/* incidents that no room was left for */
 	COUNT_WRITTEN				/* rows inserted or updated by the recorder */
 } Counter;

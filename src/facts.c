@@ -82,6 +82,8 @@ facts_public(Row *row, const Incident *incident, TimestampTz at, TransactionId n
 	row_names(row, "holds", incident->holdings, NUM_HOLDINGS, holding_name);
 	if (incident->kind != KIND_PREPARED_TRANSACTION)
 		row_bool(row, "client_gone", incident->session.client_gone);
+	if (incident->kind == KIND_SUSPECTED_LEAK)
+		row_float(row, "confidence", incident->session.suspicion / 100.0);
 	if (xmin_age >= 0)
 	{
 		row_bigint(row, "xmin_age", xmin_age);
@@ -118,11 +120,15 @@ facts_waiters(Row *row, const Incident *incident, bool everything)
 bool
 facts_private(Row *row, const Incident *incident, int index, Trail *trail)
 {
+	char		reason[SUSPECT_REASON_SIZE];
+
 	if (incident->kind == KIND_PREPARED_TRANSACTION)
 		return false;
 	row_text(row, "application_name", incident->text.application_name);
 	row_client(row, &incident->text.client);
 	row_text(row, "state", session_state_name(incident->session.state));
+	if (incident->kind == KIND_SUSPECTED_LEAK)
+		row_text(row, "reason", incident_reason(incident, reason, sizeof(reason)));
 	row_foreign_text(row, "query", incident->text.query, incident->names.encoding);
 	if (incident->text.query_id != 0)
 		row_bigint(row, "query_id", (int64) incident->text.query_id);

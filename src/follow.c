@@ -23,6 +23,7 @@
 #include "kind.h"
 #include "report.h"
 #include "storage/fd.h"
+#include "suspicion.h"
 #include "utils/memutils.h"
 #include "utils/pidfile.h"
 
@@ -185,6 +186,8 @@ close_incident(Seat *seat, LeakKind kind, Outcome outcome, TimestampTz ended_at,
 	/* with a detail it was not the session that did it */
 	if (outcome == OUTCOME_FINISHED && detail == NULL)
 		control_count(COUNT_FINISHED, 1);
+	if (kind == KIND_SUSPECTED_LEAK && (outcome != OUTCOME_FINISHED || detail == NULL))
+		suspicion_ended(outcome);
 }
 
 /*

@@ -26,6 +26,7 @@
 #include "kind.h"
 #include "protection.h"
 #include "slot.h"
+#include "use.h"
 
 Policy		guc_policy;
 
@@ -139,6 +140,8 @@ assign_policy(int index, int newval, const void *extra)
 {
 	GucSource	source = *(const GucSource *) extra;
 
+	if (index == POLICY_WARN(KIND_SUSPECTED_LEAK))
+		use_set_pace(newval);
 	if (source <= PGC_S_ARGV)
 		source = PGC_S_DEFAULT;
 	if (slot_publish_value(index, newval, source) &&
@@ -161,6 +164,7 @@ assign_mode(int newval, void *extra)
 	DO(aborted_transaction, KIND_ABORTED_TRANSACTION) \
 	DO(waiting_for_client, KIND_WAITING_FOR_CLIENT) \
 	DO(idle_blocker, KIND_IDLE_BLOCKER) \
+	DO(suspected_leak, KIND_SUSPECTED_LEAK) \
 	DO(transaction, KIND_TRANSACTION) \
 	DO(idle_session, KIND_IDLE_SESSION) \
 	DO(session, KIND_SESSION)

@@ -88,6 +88,8 @@ static const struct
 	{"client_gone", REPLACE},
 	{"gid", KEEP},
 	{"cause", FILL},
+	{"confidence", KEEP},
+	{"reason", KEEP},
 };
 
 /* A set of columns is a mask of 1 << index. */

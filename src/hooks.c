@@ -28,6 +28,7 @@
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
+#include "use.h"
 #include "utils/elog.h"
 #include "words.h"
 
@@ -231,6 +232,7 @@ on_executor_start(QueryDesc *queryDesc, int eflags)
 	spells_note_idle();
 	if (unlikely(slot_is_addressed()))
 		answer_watcher();
+	use_note(queryDesc->plannedstmt, GetCurrentStatementStartTimestamp());
 	note_statement(queryDesc->plannedstmt, queryDesc->sourceText,
 				   (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
 	if (prev_executor_start)
@@ -252,6 +254,7 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 	spells_note_idle();
 	if (unlikely(slot_is_addressed()))
 		answer_watcher();
+	use_note(pstmt, GetCurrentStatementStartTimestamp());
 	if (context == PROCESS_UTILITY_TOPLEVEL)
 		note_statement(pstmt, queryString, true);
 	else
@@ -293,7 +296,10 @@ on_transaction(XactEvent event, void *arg)
 	{
 		entered = true;
 		if (MyBackendType == B_BACKEND)
+		{
 			saturation_enter();
+			use_connect();
+		}
 	}
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
@@ -309,6 +315,7 @@ on_transaction(XactEvent event, void *arg)
 		note_rollback();
 	}
 	note_end();
+	use_end(event == XACT_EVENT_ABORT);
 	note_going_on();
 	if (extension_changed && event == XACT_EVENT_COMMIT)
 		control_want_recorder();

@@ -562,6 +562,17 @@ incident_excess(const Incident *incident, TimestampTz now)
 }
 
 /*
+ * Why it is suspected; NULL: who suspected it has ended before it could be
+ * noted.
+ */
+const char *
+incident_reason(const Incident *incident, char *buffer, Size size)
+{
+	return incident->suspicion.confidence > 0 ?
+		suspect_reason(&incident->suspicion, buffer, size) : NULL;
+}
+
+/*
  * Has its session been told to end and not done so?  It has once that has been
  * said in the log.
  */

@@ -14,6 +14,7 @@
 #include "outcome.h"
 #include "policy.h"
 #include "session.h"
+#include "suspect.h"
 #include "trail.h"
 #include "verdict.h"
 
@@ -39,6 +40,7 @@ typedef struct Incident
 	/* what identifies it; never changes */
 	int64		id;				/* set by incident_open() */
 	LeakKind	kind;
+	Suspicion	suspicion;		/* of KIND_SUSPECTED_LEAK */
 	TimestampTz since;			/* when the fact began */
 	Session		session;		/* as it was when the incident opened */
 
@@ -63,15 +65,15 @@ typedef struct Incident
 	int64		alone_peak;		/* transactions whose dead rows it alone kept */
 	int64		xmin_age_peak;	/* of horizons before that one; -1: none */
 	TimestampTz warned_at;		/* when last */
-	int			reminders;		/* warnings repeated so far; with told_at, of
-								 * that */
 	TimestampTz told_at;		/* when its session was told to end; 0: not so
 								 * far */
+	int			reminders;		/* warnings repeated so far; with told_at, of
+								 * that */
 	uint32		held;			/* which rules have held termination back */
 	Message		owed;			/* still to be said */
-	Excess		owed_excess;	/* over the limit that it is about */
 	bool		normalized;		/* its statements are without values */
 	Outcome		outcome;
+	Excess		owed_excess;	/* over the limit that it is about */
 	char		outcome_detail[INCIDENT_DETAIL_SIZE];
 } Incident;
 
@@ -123,6 +125,7 @@ extern pg_atomic_uint64 *incident_cause_word(int index);
 extern int64 incident_duration(const Incident *incident, TimestampTz now);
 extern void incident_owe(Incident *edit, Message message, const Excess *excess);
 extern Excess incident_excess(const Incident *incident, TimestampTz now);
+extern const char *incident_reason(const Incident *incident, char *buffer, Size size);
 extern bool incident_lingers(const Incident *incident);
 extern int	incident_lingering_count(void);
 extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);

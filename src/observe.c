@@ -178,6 +178,8 @@ observe_apply(Session *session)
 
 	if (!observe_read(session, &observation))
 		return false;
+	session->suspicion = session->state == SESSION_IDLE &&
+		observation.statement == session->since[SINCE_STATE] ? observation.suspicion : 0;
 	if (session->state != SESSION_ACTIVE ||
 		observation.statement != session->since[SINCE_STATE])
 		waiting_begin(&observation, 0);
@@ -210,6 +212,17 @@ seen_of(const Session *session)
 		seen.backend_start = session->since[SINCE_BACKEND];
 	}
 	return seen;
+}
+
+/* An idle session is suspected of having been forgotten, as long as it is idle. */
+void
+observe_suspect(const Session *session, uint8 suspicion)
+{
+	Observation seen = seen_of(session);
+
+	waiting_begin(&seen, session->since[SINCE_STATE]);
+	seen.suspicion = suspicion;
+	observe_write(session->slot, &seen);
 }
 
 /*

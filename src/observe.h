@@ -21,6 +21,7 @@ extern TimestampTz observe_before(const Session *session, TimestampTz limit,
 								  const Moment *moment);
 extern void observe_jump(int64 jump);
 extern bool observe_waiting(const Session *session, const Moment *moment);
+extern void observe_suspect(const Session *session, uint8 suspicion);
 extern bool observe_client(const Session *session, const Moment *moment);
 extern bool observe_still_waits(const Session *session);
 

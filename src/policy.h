@@ -20,6 +20,7 @@ typedef enum LeakKind
 	KIND_ABORTED_TRANSACTION,
 	KIND_WAITING_FOR_CLIENT,
 	KIND_IDLE_BLOCKER,
+	KIND_SUSPECTED_LEAK,
 	KIND_IDLE_SESSION,
 	KIND_TRANSACTION,
 	KIND_SESSION,
@@ -124,10 +125,12 @@ typedef struct Session
 	Oid			role;
 	SessionState state;
 	ClientWait	waiting;		/* as of the look that SINCE_WAITING is of */
-	bool		listening;
-	bool		client_gone;	/* the watcher has seen that it has none */
-	bool		client_unknown; /* it has looked, and could not tell */
-	bool		vacuuming;		/* its transaction keeps nobody's rows */
+	bool		listening:1;
+	bool		client_gone:1;	/* the watcher has seen that it has none */
+	bool		client_unknown:1;	/* it has looked, and could not tell */
+	bool		vacuuming:1;	/* its transaction keeps nobody's rows */
+	uint8		suspicion;		/* percent, that its application has forgotten
+								 * it; 0: none */
 	TimestampTz since[NUM_CLOCKS];
 	int64		gained[NUM_CLOCKS];
 } Session;

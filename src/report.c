@@ -252,6 +252,18 @@ add_client_detail(StringInfo out, const Session *session)
 		appendStringInfoString(out, " It waits for its client to read.");
 }
 
+/* Why it is suspected of having been forgotten. */
+static void
+add_suspicion_detail(StringInfo out, const Incident *incident)
+{
+	char		words[SUSPECT_REASON_SIZE];
+	const char *reason = incident_reason(incident, words, sizeof(words));
+
+	if (incident->kind == KIND_SUSPECTED_LEAK && reason != NULL)
+		appendStringInfo(out, " Suspected with a confidence of %d %%: %s.",
+						 incident->session.suspicion, reason);
+}
+
 /* What keeps a session that has been told to end. */
 static void
 add_lingering_detail(StringInfo out, const Session *session)
@@ -361,6 +373,7 @@ message_detail(Message message, const Incident *incident, const Trail *trail,
 						 words_duration(verdict_age(session, SINCE_TRANSACTION, now),
 										duration, sizeof(duration)));
 	add_client_detail(&out, session);
+	add_suspicion_detail(&out, incident);
 	add_activity_detail(&out, session, activity);
 	if (message == MESSAGE_LINGERING)
 		add_lingering_detail(&out, session);

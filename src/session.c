@@ -126,6 +126,7 @@ session_read(int slot, Session *session)
 			session->client_gone = false;
 			session->client_unknown = false;
 			session->vacuuming = false;
+			session->suspicion = 0;
 			for (int clock = NUM_SERVER_CLOCKS; clock < NUM_CLOCKS; clock++)
 				session->since[clock] = 0;
 			memset(session->gained, 0, sizeof(session->gained));
@@ -281,6 +282,24 @@ session_read_text(const Session *session, SessionText *text)
 		SPIN_DELAY();
 	}
 	return false;
+}
+
+/*
+ * Whose a session is: the name that its application gives itself, and its
+ * client.  False when the session is no longer as it was read before.
+ */
+bool
+session_read_application(const Session *session, char *name, ClientAddress *client)
+{
+	volatile PgBackendStatus *entry = status_entry(session->slot);
+	int			before;
+	int			after;
+
+	pgstat_begin_read_activity(entry, before);
+	strlcpy(name, unvolatize(PgBackendStatus *, entry)->st_appname, NAMEDATALEN);
+	memcpy(client, unvolatize(SockAddr *, &entry->st_clientaddr), sizeof(ClientAddress));
+	pgstat_end_read_activity(entry, after);
+	return before == session->version && pgstat_read_activity_complete(before, after);
 }
 
 /*

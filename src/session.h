@@ -56,6 +56,7 @@ extern int	session_version(int slot);
 extern Reading session_read(int slot, Session *session);
 extern int	session_count(void);
 extern bool session_read_text(const Session *session, SessionText *text);
+extern bool session_read_application(const Session *session, char *name, ClientAddress *client);
 extern bool session_progress(const Session *session, ProgressCommandType *command,
 							 int64 *param);
 extern void session_keep_processes(void);

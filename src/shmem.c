@@ -30,6 +30,7 @@
 #include "tally.h"
 #include "terminate.h"
 #include "trail.h"
+#include "use.h"
 #include "waiters.h"
 
 static const struct
@@ -54,6 +55,7 @@ static const struct
 	{samples_shmem_size, samples_shmem_init},
 	{prepared_shmem_size, prepared_shmem_init},
 	{spells_shmem_size, spells_shmem_init},
+	{use_shmem_size, use_shmem_init},
 };
 
 static shmem_request_hook_type prev_shmem_request = NULL;

@@ -9,10 +9,10 @@
  * - the backend's, under slot.changes.  A backend takes its slot over when
  *   it has something to say for the first time; until then, and after the
  *   backend has ended, the owner noted there differs from the status entry
- *   and the slot counts as empty.
+ *   and the slot counts as empty.  Its "use" is an atomic of its own.
  *
- * - the watcher's: "watched" is an atomic, "reason" and "report" have counters
- *   of their own.
+ * - the watcher's: "watched" and "muted" are atomics, "reason" and "report"
+ *   have counters of their own.
  *
  * Beside the slots there is a bit for each, set by a backend when the watcher
  * should look there, and cleared by the watcher before it does: after it has
@@ -54,7 +54,10 @@ typedef struct SlotPublished
 typedef struct Slot
 {
 	pg_atomic_uint32 changes;
+	pg_atomic_uint32 muted;		/* the watcher's: pid of a session whose uses
+								 * it does not want to know, or 0 */
 	SlotPublished published;
+	pg_atomic_uint64 use;		/* what it was last used for; see use.c */
 
 	SlotCall	call;
 	pg_atomic_uint32 reason_changes;
@@ -101,6 +104,8 @@ slot_shmem_init(void)
 	for (int i = 0; i < MaxBackends; i++)
 	{
 		pg_atomic_init_u32(&slots[i].changes, 0);
+		pg_atomic_init_u32(&slots[i].muted, 0);
+		pg_atomic_init_u64(&slots[i].use, 0);
 		pg_atomic_init_u64(&slots[i].call.watched, 0);
 		pg_atomic_init_u32(&slots[i].reason_changes, 0);
 		pg_atomic_init_u32(&slots[i].call.report_changes, 0);
@@ -218,6 +223,45 @@ slot_publish_listening(bool listening)
 		return;
 	slot->published.listening = listening;
 	end_publication(slot);
+}
+
+/* Where this session says what it was last used for; NULL: it has no slot. */
+pg_atomic_uint64 *
+slot_my_use(void)
+{
+	Slot	   *slot = my_slot();
+
+	return slot != NULL ? &slot->use : NULL;
+}
+
+/* Changes whenever anything does that the session in a slot publishes. */
+uint32
+slot_changes(int slot)
+{
+	return pg_atomic_read_u32(&slots[slot].changes);
+}
+
+/* Does the watcher not want to know how this session is used? */
+bool
+slot_is_muted(void)
+{
+	Slot	   *slot = my_slot();
+
+	return slot != NULL && pg_atomic_read_u32(&slot->muted) == (uint32) MyProcPid;
+}
+
+/* Say that of the session with this pid; 0: of nobody. */
+void
+slot_mute(int slot, int pid)
+{
+	pg_atomic_write_u32(&slots[slot].muted, (uint32) pid);
+}
+
+/* What whoever is in a slot was last used for. */
+uint64
+slot_use(int slot)
+{
+	return pg_atomic_read_u64(&slots[slot].use);
 }
 
 /* Has the watcher marked this session?  One read of memory that is ours. */

@@ -70,6 +70,8 @@ extern void slot_announce_exit(void);
 extern bool slot_publish_end(int sqlerrcode, int fatal);
 extern bool slot_my_reason(Excess *reason);
 extern bool slot_take_report(TimestampTz at, Excess *report);
+extern pg_atomic_uint64 *slot_my_use(void);
+extern bool slot_is_muted(void);
 
 /*
  * Is there anything from the watcher that this session has not seen to: a mark
@@ -90,6 +92,9 @@ extern void slot_unwatch(int slot);
 extern void slot_set_reason(int slot, TimestampTz backend_start, const Excess *reason);
 extern void slot_set_report(int slot, TimestampTz backend_start, const Excess *report);
 extern Reading slot_end(const Session *session, SlotEnd *end);
+extern uint64 slot_use(int slot);
+extern uint32 slot_changes(int slot);
+extern void slot_mute(int slot, int pid);
 extern void slot_take_announced(void (*expect) (int slot));
 
 /* Called by anybody. */

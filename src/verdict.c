@@ -77,6 +77,8 @@ verdict_applies(const Session *session)
 			/* waiting for notifications is what a listener is for */
 			if (!session->listening)
 				applies |= KIND_BIT(KIND_IDLE_SESSION);
+			if (!session->listening && session->suspicion > 0)
+				applies |= KIND_BIT(KIND_SUSPECTED_LEAK);
 			break;
 		case SESSION_ACTIVE:
 		case SESSION_UNKNOWN:
@@ -235,13 +237,16 @@ verdict_needs_waiting(const Policy *policy)
  * How often a session has to be looked at to see it before it meets a limit, in
  * ms.  The clock of one that waits for its client starts with a look, and so
  * does not wait for the limit.  Who may be ended after having waited for a lock
- * is looked at while it may still wait.
+ * is looked at while it may still wait.  Who is suspected is not found by
+ * looking there.
  */
 static int
 look_interval(int limit_index, int limit)
 {
 	LeakKind	kind = POLICY_KIND(limit_index);
 
+	if (kind == KIND_SUSPECTED_LEAK)
+		return 0;
 	if (kind_info(kind)->clock == SINCE_WAITING)
 		return Max(limit / 2, Min(limit, 1000));
 	if (POLICY_TERMINATES(limit_index) && runs_while_waiting(kind))

@@ -29,9 +29,9 @@ typedef struct Verdict
 /* Over which limit somebody is, and for how long: at - since. */
 typedef struct Excess
 {
-	LeakKind	kind;
-	bool		terminates;		/* the limit is the one that terminates */
 	int			limit;			/* ms */
+	uint8		kind;			/* LeakKind */
+	bool		terminates;		/* the limit is the one that terminates */
 	bool		client_gone;	/* it has none to wait for */
 	TimestampTz since;			/* without what the wall clock gained */
 	TimestampTz at;

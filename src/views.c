@@ -301,6 +301,9 @@ static const struct
 	{"spared", COUNT_TERMINATE_SPARED},
 	{"failed", COUNT_TERMINATE_FAILED},
 	{"clock_jumps", COUNT_CLOCK_JUMPS},
+	{"suspected", COUNT_SUSPECTED},
+	{"confirmed", COUNT_CONFIRMED},
+	{"refuted", COUNT_REFUTED},
 };
 
 static const char *

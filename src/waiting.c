@@ -25,7 +25,7 @@ start_clock(Observation *seen, TimestampTz at)
 	seen->gained[WAITING] = 0;
 }
 
-/* What has been seen before does not hold for another statement. */
+/* What has been seen before does not hold for another statement, or idleness. */
 void
 waiting_begin(Observation *seen, TimestampTz statement)
 {
@@ -38,6 +38,7 @@ waiting_begin(Observation *seen, TimestampTz statement)
 	seen->client_suspected = false;
 	seen->client_gone = false;
 	seen->client_unknown = false;
+	seen->suspicion = 0;
 	start_clock(seen, 0);
 }
 

@@ -20,7 +20,7 @@ typedef struct Observation
 	TimestampTz waited_at;		/* last seen waiting for a lock, over a limit */
 	TimestampTz blocking_state; /* change of state that SINCE_BLOCKING is of */
 
-	/* the rest is of the statement that began with this change of state */
+	/* the rest is of what it has done since this change of state */
 	TimestampTz statement;
 	ClientWait	waiting;		/* as of the last look */
 	uint64		moved;			/* by the client, as of then */
@@ -28,6 +28,7 @@ typedef struct Observation
 	bool		client_suspected;	/* to be gone, by one answer */
 	bool		client_gone;	/* by two */
 	bool		client_unknown; /* there was no answer */
+	uint8		suspicion;		/* of an idle one: percent, 0: none */
 } Observation;
 
 /* How a look has found a session that runs a statement. */

@@ -13,6 +13,7 @@
  *	worklist.c	what is to be opened, said and terminated, and doing it
  *	harm.c		what harm sessions do
  *	blockers.c	since when idle ones have been in others' way
+ *	suspicion.c	whom the use of their pools tells to have been forgotten
  *	capacity.c	whether connections run out
  *	twophase.c	whether prepared transactions are finished
  *	launch.c	a recorder, while there is something to write
@@ -44,6 +45,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/sinval.h"
+#include "suspicion.h"
 #include "tcop/tcopprot.h"
 #include "twophase.h"
 #include "utils/memutils.h"
@@ -332,6 +334,7 @@ scan(Moment *moment)
 	if (asked && incident_open_count() > 0)
 		agenda_expect_followed();
 	observed = tend_blockers(moment, asked);
+	suspicion_tend(moment, asked);
 	next = walk_agenda(moment, &cadence);
 	incident_reclaim();
 
@@ -348,6 +351,7 @@ scan(Moment *moment)
 	next = tend_prepared(moment, asked, next);
 	tend_harm(moment, asked);
 	next = tend_capacity(moment, asked, next);
+	next = Min(next, suspicion_due());
 	worklist_clear();
 	MemoryContextReset(scan_context);
 	control_set_policy(&guc_policy, cadence);
@@ -388,6 +392,7 @@ prepare(void)
 	follow_init();
 	twophase_init();
 	incident_attach(adopt);
+	suspicion_init();
 }
 
 /* Clean up after an error, as the autovacuum launcher does. */

@@ -29,6 +29,7 @@
 #include "reminder.h"
 #include "report.h"
 #include "snapshots.h"
+#include "suspicion.h"
 #include "terminate.h"
 #include "utils/timestamp.h"
 #include "words.h"
@@ -215,6 +216,8 @@ new_incident(const Work *work, LeakKind kind, TimestampTz now)
 	Harm		harm;
 
 	incident->kind = kind;
+	if (kind == KIND_SUSPECTED_LEAK)
+		incident->suspicion = suspicion_of(session);
 	incident->since = session->since[clock];
 	incident->session = *session;
 	incident->names = work->names;

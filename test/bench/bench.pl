@@ -83,7 +83,7 @@ sub words_of
 }
 
 my $text = '';
-foreach my $part (grep { $results->{$_} } qw(scan lateness overhead instructions message storm harm memory causes scale innocent))
+foreach my $part (grep { $results->{$_} } qw(scan lateness overhead instructions message suspicion storm harm memory causes scale innocent))
 {
 	my $result = $results->{$part};
 

@@ -29,7 +29,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils qw(pump_until);
 use Test::More;
 
-our @EXPORT = qw(show ask);
+our @EXPORT = qw(show ask application start stop);
 
 # Each library sends the same text, for it is what the application wrote.
 sub payment

@@ -4,6 +4,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use ClientPool;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use FindBin;
@@ -311,13 +312,22 @@ foreach my $call (@calls)
 }
 
 # A session over each of the limits, or what is no session, and what is said of it.
-my @session_kinds = grep { $_ ne 'prepared_transaction' } @kinds;
+my @session_kinds = grep { !/^(?:prepared_transaction|suspected_leak)$/ } @kinds;
 my %leak = map { $_ => leak($node, $_, user => undef, warn => '10ms') } @session_kinds;
 
 $node->safe_psql('postgres', "ALTER SYSTEM SET leakwatch.prepared_transaction_warn = '10ms'");
 $node->safe_psql('postgres', "SELECT pg_reload_conf(); BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'docs'");
 wait_until($node, "SELECT EXISTS (SELECT FROM leakwatch.leaks WHERE gid = 'docs')");
 wait_for_leak($node, $_, $leak{$_}) foreach @session_kinds;
+
+# Who is suspected is so by what the rest of its pool does.
+my $pool = ClientPool->new($node, order => 'fifo', user => $node->safe_psql('postgres', 'SELECT current_user'),
+	set => { suspected_leak_warn => '1s' },
+	work => [ map { "SELECT count(*) FROM $_ WHERE oid = %d" } qw(pg_class pg_type) ]);
+
+$pool->serve foreach 1 .. 50;
+$leak{suspected_leak} = $pool->forget;
+serve_until($node, [$pool], "SELECT count(*) = 1 FROM leakwatch.leaks WHERE kind = 'suspected_leak'");
 foreach my $kind (@kinds)
 {
 	my ($row) = grep { @$_ == 5 && $_->[0] eq "`$kind`" } @messages;
@@ -332,7 +342,7 @@ foreach my $kind (@kinds)
 	is($entry->{sqlstate}, $newer && $node->pg_version >= $from ? $newer : $sqlstate,
 		'... with its words and its SQLSTATE');
 }
-terminate($node, values %leak);
+terminate($node, map { $leak{$_} } @session_kinds);
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'docs'");
 
 # Of what "health" says, two are the server's own words.

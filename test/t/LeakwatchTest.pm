@@ -48,6 +48,7 @@ leakwatch.aborted_transaction_warn = 0
 leakwatch.transaction_warn = 0
 leakwatch.waiting_for_client_warn = 0
 leakwatch.idle_blocker_warn = 0
+leakwatch.suspected_leak_warn = 0
 leakwatch.log_burst = 0
 EOC
 	$node->append_conf('postgresql.conf', $conf) if defined $conf;

@@ -75,6 +75,7 @@ static const struct
 	[KIND_ABORTED_TRANSACTION] = {"aborted_transaction", SESSION_IDLE_IN_ABORTED_TRANSACTION, START + 20 * SEC},
 	[KIND_WAITING_FOR_CLIENT] = {"waiting_for_client", SESSION_ACTIVE, START + 30 * SEC},
 	[KIND_IDLE_BLOCKER] = {"idle_blocker", SESSION_IDLE, START + 30 * SEC},
+	[KIND_SUSPECTED_LEAK] = {"suspected_leak", SESSION_IDLE, START + 20 * SEC},
 	[KIND_TRANSACTION] = {"transaction", SESSION_ACTIVE, START + 10 * SEC},
 	[KIND_IDLE_SESSION] = {"idle_session", SESSION_IDLE, START + 20 * SEC},
 	[KIND_SESSION] = {"session", SESSION_ACTIVE, START},
@@ -88,6 +89,8 @@ session_of(LeakKind kind)
 
 	if (kind_info(kind)->clock >= NUM_SERVER_CLOCKS)
 		session.since[kind_info(kind)->clock] = kinds[kind].since;
+	if (kind == KIND_SUSPECTED_LEAK)
+		session.suspicion = 90;
 	return session;
 }
 
@@ -180,6 +183,31 @@ test_blocker(void)
 	session = session_of(KIND_IDLE_BLOCKER);
 	session.listening = true;
 	ok((verdict_applies(&session) & blocker) != 0, "a listener has to let others go on too");
+}
+
+static void
+test_suspected(void)
+{
+	uint32		suspected = KIND_BIT(KIND_SUSPECTED_LEAK);
+	Session		session = session_of(KIND_SUSPECTED_LEAK);
+	Policy		policy = policy_with(POLICY_WARN(KIND_SUSPECTED_LEAK), 5000);
+
+	ok((verdict_applies(&session) & suspected) != 0, "who is idle and suspected is a suspected leak");
+	session.listening = true;
+	ok((verdict_applies(&session) & suspected) == 0, "a listener is none");
+	session.listening = false;
+	session.suspicion = 0;
+	ok((verdict_applies(&session) & suspected) == 0, "nor is who is only idle");
+	session.suspicion = 90;
+	session.state = SESSION_ACTIVE;
+	ok((verdict_applies(&session) & suspected) == 0, "nor who works");
+	ok(verdict_shortest_limit(&policy) == 0, "nobody has to be looked at to be suspected");
+	ok(verdict_opens(suspected | KIND_BIT(KIND_IDLE_SESSION), 0) == suspected,
+	   "it says more than that a session is idle");
+	ok(verdict_opens(suspected, KIND_BIT(KIND_IDLE_SESSION)) == suspected,
+	   "also where that has been said before");
+	ok(verdict_opens(suspected, KIND_BIT(KIND_IDLE_BLOCKER)) == 0,
+	   "and less than that it is in others' way");
 }
 
 static void
@@ -473,6 +501,7 @@ main(void)
 	test_boundaries();
 	test_applies();
 	test_blocker();
+	test_suspected();
 	test_vacuum();
 	test_off();
 	test_two_limits();

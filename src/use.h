@@ -1,0 +1,131 @@
+/*-------------------------------------------------------------------------
+ *
+ * use.h
+ *	  How sessions are used: when they come back from idleness, and to what.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEAKWATCH_USE_H
+#define LEAKWATCH_USE_H
+
+#include "datatype/timestamp.h"
+#include "nodes/plannodes.h"
+#include "port/atomics.h"
+#include "pool.h"
+
+/* Events between two scans that there is room for, in shared memory of 32 kB. */
+#define USE_ROOM	1024
+
+typedef enum UseEventKind
+{
+	USE_CONNECT,
+	USE_TAKEN,					/* used again after it had been free */
+	USE_DISCONNECT
+} UseEventKind;
+
+/* What the statements of a use came to. */
+typedef struct UseWord
+{
+	uint32		print;			/* shape of the last work statement; 0: none */
+	SuspectLast last;			/* what the last statement was */
+	bool		failed;			/* it has */
+} UseWord;
+
+typedef struct UseEvent
+{
+	UseEventKind kind;
+	int			slot;
+	int			pid;
+	TimestampTz at;
+	TimestampTz free_since;		/* not of USE_CONNECT */
+	UseWord		before;			/* the use before; not of USE_CONNECT */
+	UseWord		now;			/* of USE_TAKEN: the statement that came in */
+} UseEvent;
+
+extern Size use_shmem_size(void);
+extern void use_shmem_init(void);
+
+/* For how long a session has to be idle to count as free, in us. */
+extern int64 use_gap(int64 pace);
+
+/* Called by a backend, for itself. */
+extern void use_set_pace(int ms);
+extern void use_connect(void);
+
+/* Called by the watcher. */
+extern void use_tick(TimestampTz now);
+extern bool use_take(UseEvent *event);
+extern bool use_take_missed(void);
+extern UseWord use_of(int slot);
+
+/*
+ * private part: what every statement passes through
+ */
+
+/*
+ * A use in a word: the first relation or function, a shape, what the last
+ * statement was, whether it failed.
+ */
+#define USE_WORD(oid, shape, last) \
+	((uint64) (oid) << 32 | (uint64) (uint16) (shape) << 16 | (uint64) (last) << 8)
+
+/* What this session has noted. */
+typedef struct UseNotes
+{
+	bool		on;				/* is anything to be noted? */
+	bool		noted;			/* a statement of this transaction has been */
+	bool		settled;		/* this message has had its work statement */
+	bool		worked;			/* so has the session */
+	TimestampTz at;				/* when the last message came in */
+	TimestampTz ended_at;		/* when a transaction ended, if that is known
+								 * to be later */
+	int64		gap;			/* us */
+	uint64		word;			/* as in the slot */
+} UseNotes;
+
+extern UseNotes use_notes;
+extern pg_atomic_uint64 *use_ticked_at;
+
+extern void use_note_news(TimestampTz at, uint64 word);
+extern void use_note_other(const PlannedStmt *statement, TimestampTz at);
+extern void use_end_otherwise(bool failed);
+
+/*
+ * A statement is about to be executed, the client's or one within it, of a
+ * message that came in at this time.  Statements that differ only in their
+ * constants have the same word.
+ */
+static inline void
+use_note(const PlannedStmt *statement, TimestampTz at)
+{
+	uint64		word;
+
+	if (!use_notes.on || (use_notes.settled && at == use_notes.at))
+		return;
+	use_notes.noted = true;
+	if (unlikely(statement->relationOids == NIL || statement->utilityStmt != NULL))
+	{
+		use_note_other(statement, at);
+		return;
+	}
+	word = USE_WORD(linitial_oid(statement->relationOids),
+					statement->commandType | list_length(statement->planTree->targetlist) << 4,
+					SUSPECT_LAST_WORK);
+	if (unlikely(word != use_notes.word) || at - use_notes.at > use_notes.gap)
+		use_note_news(at, word);
+	use_notes.settled = true;
+	use_notes.at = at;
+}
+
+/* A transaction has ended. */
+static inline void
+use_end(bool failed)
+{
+	if (likely(use_notes.noted && !failed &&
+			   (TimestampTz) pg_atomic_read_u64(use_ticked_at) <= use_notes.at))
+		use_notes.noted = false;
+	else
+		use_end_otherwise(failed);
+}
+
+#endif							/* LEAKWATCH_USE_H */
