@@ -121,6 +121,9 @@ $node->safe_psql('postgres', "SELECT pg_terminate_backend($lost{fifo}{pid}, 6000
 wait_for_incident($node, "pid = $lost{fifo}{pid} AND kind = '$kind' AND outcome = 'terminated_by_admin'");
 is(status($node)->{confirmed}, 1, 'one that ends unused is confirmed');
 is(status($node)->{suspected}, 2, 'of two that were suspected');
+is($node->safe_psql('postgres', q(SELECT string_agg(substr(name, 11) || ' ' || value, ', ' ORDER BY name) FROM leakwatch.metrics WHERE name LIKE 'leakwatch_suspected%')),
+	$node->safe_psql('postgres', q(SELECT format('suspected_confirmed_total %s, suspected_refuted_total %s, suspected_total %s', confirmed, refuted, suspected) FROM leakwatch.status)),
+	'metrics have the same');
 
 #
 # It is ended, where that is wanted
