@@ -100,6 +100,7 @@ OBJS = \
 	src/timeline.o \
 	src/trail.o \
 	src/twophase.o \
+	src/upsert.o \
 	src/use.o \
 	src/verdict.o \
 	src/views.o \

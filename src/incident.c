@@ -536,18 +536,6 @@ incident_refused_count(void)
 	return refused;
 }
 
-/*
- * How long it has lasted or did last, in microseconds, without what the wall
- * clock gained.
- */
-int64
-incident_duration(const Incident *incident, TimestampTz now)
-{
-	TimestampTz end = incident->outcome == OUTCOME_OPEN ? now : incident->ended_at;
-
-	return Max(end - incident->since - incident->gained, 0);
-}
-
 /* Over which limit it is, and for how long. */
 Excess
 incident_excess(const Incident *incident, TimestampTz now)
@@ -559,28 +547,6 @@ incident_excess(const Incident *incident, TimestampTz now)
 
 	excess.client_gone = incident->session.client_gone;
 	return excess;
-}
-
-/*
- * Why it is suspected; NULL: who suspected it has ended before it could be
- * noted.
- */
-const char *
-incident_reason(const Incident *incident, char *buffer, Size size)
-{
-	return incident->suspicion.confidence > 0 ?
-		suspect_reason(&incident->suspicion, buffer, size) : NULL;
-}
-
-/*
- * Has its session been told to end and not done so?  It has once that has been
- * said in the log.
- */
-bool
-incident_lingers(const Incident *incident)
-{
-	return incident->outcome == OUTCOME_OPEN && incident->action == ACTION_TERMINATED &&
-		incident->reminders > 0;
 }
 
 /* How many sessions do so, each with one incident that says so; as a hint. */

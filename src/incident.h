@@ -84,6 +84,40 @@ incident_gid(const Incident *incident)
 	return incident->kind == KIND_PREPARED_TRANSACTION ? incident->text.query : "";
 }
 
+/*
+ * How long it has lasted or did last, in microseconds, without what the wall
+ * clock gained.
+ */
+static inline int64
+incident_duration(const Incident *incident, TimestampTz now)
+{
+	TimestampTz end = incident->outcome == OUTCOME_OPEN ? now : incident->ended_at;
+
+	return Max(end - incident->since - incident->gained, 0);
+}
+
+/*
+ * Why it is suspected; NULL: who suspected it has ended before it could be
+ * noted.
+ */
+static inline const char *
+incident_reason(const Incident *incident, char *buffer, Size size)
+{
+	return incident->suspicion.confidence > 0 ?
+		suspect_reason(&incident->suspicion, buffer, size) : NULL;
+}
+
+/*
+ * Has its session been told to end and not done so?  It has once that has been
+ * said in the log.
+ */
+static inline bool
+incident_lingers(const Incident *incident)
+{
+	return incident->outcome == OUTCOME_OPEN && incident->action == ACTION_TERMINATED &&
+		incident->reminders > 0;
+}
+
 extern int	incident_max(void);
 extern Size incident_shmem_size(void);
 extern void incident_shmem_init(void);
@@ -122,11 +156,8 @@ extern int	incident_refused_count(void);
 extern Reading incident_copy(int index, Incident *incident, uint64 *version);
 extern bool incident_copy_trail(int index, const Incident *incident, Trail *trail);
 extern pg_atomic_uint64 *incident_cause_word(int index);
-extern int64 incident_duration(const Incident *incident, TimestampTz now);
 extern void incident_owe(Incident *edit, Message message, const Excess *excess);
 extern Excess incident_excess(const Incident *incident, TimestampTz now);
-extern const char *incident_reason(const Incident *incident, char *buffer, Size size);
-extern bool incident_lingers(const Incident *incident);
 extern int	incident_lingering_count(void);
 extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);
 
