@@ -53,8 +53,8 @@ sub connections
 	}
 	$result{real} = $real;
 	say_step("start of a server for $slots connections");
-	$result{start_plain} = start_time('plain', $slots);
-	$result{start} = start_time('start', $slots, "shared_preload_libraries = 'leakwatch'\n");
+	$result{start_plain} = start_time('scale_plain', $slots);
+	$result{start} = start_time('scale_start', $slots, "shared_preload_libraries = 'leakwatch'\n");
 
 	my $node = watched_node('scale', $slots);
 	$result{shared} = $node->safe_psql('postgres',
