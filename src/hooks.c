@@ -29,6 +29,7 @@
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "use.h"
+#include "utils/backend_status.h"
 #include "utils/elog.h"
 #include "words.h"
 
@@ -285,6 +286,17 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 	extension_changed |= creates_us || updates_us;
 }
 
+/*
+ * Is this transaction one that the server makes in an idle session, to catch up
+ * with what others have changed or to hand on a notification?  The client has
+ * no part in it.
+ */
+static bool
+is_of_server(void)
+{
+	return MyBEEntry != NULL && MyBEEntry->st_state == STATE_IDLE && !proc_exit_inprogress;
+}
+
 static void
 on_transaction(XactEvent event, void *arg)
 {
@@ -302,6 +314,8 @@ on_transaction(XactEvent event, void *arg)
 		}
 	}
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	if (is_of_server())
 		return;
 
 	/* that of the start is none of the client's */

@@ -191,6 +191,26 @@ foreach my $case (
 }
 
 #
+# One that catches up with what others have changed, as the server has it do in a
+# transaction of its own
+#
+my @idle = map { leak($node, 'idle_session', warn => '100ms') } 1 .. 3;
+wait_for_leak($node, 'idle_session', @idle);
+$node->safe_psql('postgres', <<'EOC') foreach 1 .. 5;
+DO $$
+BEGIN
+	FOR i IN 1 .. 1000 LOOP
+		CREATE TEMP TABLE passing (i int);
+		DROP TABLE passing;
+	END LOOP;
+END
+$$
+EOC
+$_->quit foreach @idle;
+wait_for_end(@idle);
+outcome_is($_, 'idle_session', 'disconnected', undef, 'one that has caught up') foreach @idle;
+
+#
 # leakwatch
 #
 my $ended = leak(
