@@ -48,6 +48,13 @@ document_text(CompatJsonb *json, const char *key, const char *text)
 	push_string(json, WJB_VALUE, text);
 }
 
+static void
+push_value(CompatJsonb *json, const char *key, JsonbValue value)
+{
+	document_key(json, key);
+	compat_push_jsonb(json, WJB_VALUE, &value);
+}
+
 /* Text; null when it is empty. */
 void
 document_text_or_null(CompatJsonb *json, const char *key, const char *text)
@@ -57,12 +64,9 @@ document_text_or_null(CompatJsonb *json, const char *key, const char *text)
 	};
 
 	if (text[0] != '\0')
-	{
 		document_text(json, key, text);
-		return;
-	}
-	document_key(json, key);
-	compat_push_jsonb(json, WJB_VALUE, &null);
+	else
+		push_value(json, key, null);
 }
 
 void
@@ -73,8 +77,7 @@ document_bool(CompatJsonb *json, const char *key, bool value)
 		.val.boolean = value,
 	};
 
-	document_key(json, key);
-	compat_push_jsonb(json, WJB_VALUE, &boolean);
+	push_value(json, key, boolean);
 }
 
 static void
@@ -85,8 +88,7 @@ push_numeric(CompatJsonb *json, const char *key, Numeric number)
 		.val.numeric = number,
 	};
 
-	document_key(json, key);
-	compat_push_jsonb(json, WJB_VALUE, &value);
+	push_value(json, key, value);
 }
 
 void

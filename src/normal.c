@@ -510,14 +510,6 @@ find_tokens(Tokens *tokens, const char *text, bool broken, bool shown)
 
 /* ---------- from outside ---------- */
 
-/* A context that is gone when the caller is done, whatever it leaves there. */
-static MemoryContext
-new_context(void)
-{
-	return AllocSetContextCreate(CurrentMemoryContext, "leakwatch statement",
-								 ALLOCSET_DEFAULT_SIZES);
-}
-
 /* The comment with the tags of a text that name code; "" when there are none. */
 static char *
 landmarks(const char *text)
@@ -530,49 +522,56 @@ landmarks(const char *text)
 }
 
 /*
+ * Append a statement to be shown, or what is the same of all that differ in values
+ * alone, with the tags that name code.  Whatever that takes is freed at once.
+ */
+static void
+append(StringInfo out, const char *text, bool broken, bool shown)
+{
+	MemoryContext inner = AllocSetContextCreate(CurrentMemoryContext, "leakwatch statement",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(inner);
+	Tokens		tokens;
+	char	   *shape;
+	char	   *tags;
+	void	   *scratch;
+
+	find_tokens(&tokens, text, broken, shown);
+	shape = palloc(SHAPE_SIZE(tokens.length, tokens.count));
+	scratch = palloc(SHAPE_SCRATCH(tokens.count));
+	if (shown)
+		shape_show(text, tokens.slices, tokens.count, scratch, shape);
+	else
+		shape_key(text, tokens.slices, tokens.count, scratch, shape);
+	tags = landmarks(text);
+
+	MemoryContextSwitchTo(outer);
+	appendStringInfoString(out, shape);
+	if (shown && shape[0] != '\0' && tags[0] != '\0')
+		appendStringInfoChar(out, ' ');
+	appendStringInfoString(out, tags);
+	MemoryContextDelete(inner);
+}
+
+/*
  * A statement without its values, palloc'd, with the tags that name code.
  * broken: it could not be parsed.
  */
 char *
 normal_text(const char *text, bool broken)
 {
-	MemoryContext inner = new_context();
-	MemoryContext outer = MemoryContextSwitchTo(inner);
-	Tokens		tokens;
-	char	   *shown;
-	char	   *tags;
-	char	   *result;
+	StringInfoData out;
 
-	find_tokens(&tokens, text, broken, true);
-	shown = palloc(SHAPE_SIZE(tokens.length, tokens.count));
-	shape_show(text, tokens.slices, tokens.count, palloc(SHAPE_SCRATCH(tokens.count)), shown);
-	tags = landmarks(text);
-
-	MemoryContextSwitchTo(outer);
-	result = psprintf("%s%s%s", shown, shown[0] != '\0' && tags[0] != '\0' ? " " : "", tags);
-	MemoryContextDelete(inner);
-	return result;
+	initStringInfo(&out);
+	append(&out, text, broken, true);
+	return out.data;
 }
 
 /* Append what is the same of all statements that differ in values alone. */
 void
 normal_append_key(StringInfo out, const char *text, bool broken)
 {
-	MemoryContext inner = new_context();
-	MemoryContext outer = MemoryContextSwitchTo(inner);
-	Tokens		tokens;
-	char	   *key;
-	char	   *tags;
-
-	find_tokens(&tokens, text, broken, false);
-	key = palloc(SHAPE_SIZE(tokens.length, tokens.count));
-	shape_key(text, tokens.slices, tokens.count, palloc(SHAPE_SCRATCH(tokens.count)), key);
-	tags = landmarks(text);
-
-	MemoryContextSwitchTo(outer);
-	appendStringInfoString(out, key);
-	appendStringInfoString(out, tags);
-	MemoryContextDelete(inner);
+	append(out, text, broken, false);
 }
 
 /*
