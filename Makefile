@@ -51,6 +51,7 @@ OBJS = \
 	src/landmark.o \
 	src/launch.o \
 	src/leakwatch.o \
+	src/ledger.o \
 	src/listen.o \
 	src/locks.o \
 	src/metrics.o \

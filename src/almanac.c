@@ -14,20 +14,11 @@
 
 #include "compat.h"
 
-#include "access/table.h"
 #include "almanac.h"
-#include "catalog/pg_type.h"
-#include "chronicle.h"
-#include "executor/spi.h"
 #include "kind.h"
-#include "utils/acl.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
+#include "ledger.h"
+#include "session.h"
 #include "utils/timestamp.h"
-#include "writing.h"
-
-/* Rows deleted in one transaction. */
-#define DELETE_ROWS	1000
 
 static const char upsert_sql[] =
 "INSERT INTO leakwatch.spells AS s"
@@ -47,25 +38,6 @@ static const char delete_sql[] =
 static SpellGroup *taken;
 static bool is_taken[NUM_SPELL_GROUPS];
 
-static TimestampTz delete_before;
-static uint64 deleted;
-
-static const char *
-database_name_of(Oid database)
-{
-	char	   *name = get_database_name(database);
-
-	return name != NULL ? name : psprintf("%u", database);
-}
-
-static const char *
-role_name_of(Oid role)
-{
-	char	   *name = GetUserNameFromId(role, true);
-
-	return name != NULL ? name : psprintf("%u", role);
-}
-
 /*
  * Fill a row of the table, or of the function that shows the same, but for the
  * hour.  False when there is nothing to be shown.
@@ -74,12 +46,19 @@ bool
 almanac_row(Row *row, const SpellGroup *group, SpellKind kind)
 {
 	bool		named = OidIsValid(group->database);
+	Session		session = {
+		.database = group->database,
+		.role = group->role,
+	};
+	SessionNames names = {0};
 
 	if (histogram_total(group->counts[kind]) == 0)
 		return false;
-	row_key(row, "datname", named ? database_name_of(group->database) : "");
-	row_key(row, "usename", named ? role_name_of(group->role) : "");
-	row_key(row, "application_name", group->application_name);
+	if (named)
+		session_names(&session, &names);
+	row_key_text(row, "datname", names.database, -1);
+	row_key_text(row, "usename", names.role, -1);
+	row_key_text(row, "application_name", group->application_name, -1);
 	row_bool(row, "others", group->others || !named);
 	row_text(row, "kind", kind_info(spells_kind(kind))->name);
 	row_bigints(row, "counts", group->counts[kind], HISTOGRAM_BUCKETS);
@@ -87,7 +66,7 @@ almanac_row(Row *row, const SpellGroup *group, SpellKind kind)
 	return true;
 }
 
-/* What has been taken out, as an array of the table's row type. */
+/* Take out what there is, as an array of the table's row type. */
 static Datum
 rows_to_write(Relation table)
 {
@@ -99,6 +78,13 @@ rows_to_write(Relation table)
 	row_init(&row, RelationGetDescr(table));
 	for (int i = 0; i < NUM_SPELL_GROUPS; i++)
 	{
+		if (!spells_read(i, &taken[i]))
+			continue;
+		spells_take(i, &taken[i]);
+		is_taken[i] = true;
+	}
+	for (int i = 0; i < NUM_SPELL_GROUPS; i++)
+	{
 		for (int kind = 0; kind < NUM_SPELL_KINDS && is_taken[i]; kind++)
 		{
 			CHECK_FOR_INTERRUPTS();
@@ -108,33 +94,17 @@ rows_to_write(Relation table)
 			rows[count++] = row_datum(&row);
 		}
 	}
-	return PointerGetDatum(construct_array(rows, count, table->rd_rel->reltype,
-										   -1, false, TYPALIGN_DOUBLE));
+	return row_array(table, rows, count);
 }
 
-static void
-write_spells(Relation incidents)
-{
-	Relation	table = chronicle_open(incidents, "spells");
-	Oid			type;
-	Datum		rows;
-
-	if (table == NULL)
-		return;
-	for (int i = 0; i < NUM_SPELL_GROUPS; i++)
-	{
-		if (spells_read(i, &taken[i]))
-		{
-			spells_take(i, &taken[i]);
-			is_taken[i] = true;
-		}
-	}
-	type = get_array_type(table->rd_rel->reltype);
-	rows = rows_to_write(table);
-	writing_expect(SPI_execute_with_args(upsert_sql, 1, &type, &rows, NULL, false, 0),
-				   SPI_OK_INSERT);
-	table_close(table, NoLock);
-}
+static const Ledger ledger = {
+	.table = "spells",
+	.writing = "recording how long transactions last",
+	.deleting = "deleting old counts",
+	.upsert_sql = upsert_sql,
+	.delete_sql = delete_sql,
+	.rows = rows_to_write,
+};
 
 /* Write what has been counted. */
 void
@@ -142,7 +112,7 @@ almanac_write(void)
 {
 	taken = palloc(NUM_SPELL_GROUPS * sizeof(SpellGroup));
 	memset(is_taken, 0, sizeof(is_taken));
-	if (!chronicle_attempt("spells", "recording how long transactions last", write_spells))
+	if (!ledger_write(&ledger))
 	{
 		for (int i = 0; i < NUM_SPELL_GROUPS; i++)
 		{
@@ -153,31 +123,9 @@ almanac_write(void)
 	pfree(taken);
 }
 
-static void
-delete_spells(Relation incidents)
-{
-	Relation	table = chronicle_open(incidents, "spells");
-	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
-	Datum		args[2];
-
-	deleted = 0;
-	if (table == NULL)
-		return;
-	args[0] = TimestampTzGetDatum(delete_before);
-	args[1] = Int32GetDatum(DELETE_ROWS);
-	writing_expect(SPI_execute_with_args(delete_sql, lengthof(args), types, args, NULL, false, 0),
-				   SPI_OK_DELETE);
-	deleted = SPI_processed;
-	table_close(table, NoLock);
-}
-
-/* Delete the hours before a time, some rows in each transaction. */
+/* Delete the hours before a time. */
 void
 almanac_delete(TimestampTz before)
 {
-	delete_before = before;
-	do
-		CHECK_FOR_INTERRUPTS();
-	while (chronicle_attempt("spells", "deleting old counts", delete_spells) &&
-		   deleted == DELETE_ROWS);
+	ledger_delete(&ledger, before);
 }

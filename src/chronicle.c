@@ -14,19 +14,9 @@
 
 #include "compat.h"
 
-#include "access/table.h"
-#include "catalog/dependency.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "chronicle.h"
-#include "executor/spi.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "writing.h"
-
-/* Rows deleted in one transaction. */
-#define DELETE_ROWS	1000
+#include "ledger.h"
+#include "miscadmin.h"
 
 /* A minute that the clock has shown twice is as it was when it came again. */
 static const char upsert_sql[] =
@@ -47,8 +37,6 @@ static const char delete_sql[] =
 
 static uint64 write_up_to;		/* number of the first sample that is not to
 								 * be written */
-static TimestampTz delete_before;
-static uint64 deleted;
 
 /* Fill a row of the table, or of the function that shows the same. */
 void
@@ -63,36 +51,20 @@ chronicle_row(Row *row, const Sample *sample)
 	row_int(row, "rejected", sample->refused);
 }
 
-/*
- * A table beside that of the incidents, locked for writing, and its owner at
- * work.  NULL when the extension has none, as that of an older version.
- */
-Relation
-chronicle_open(Relation incidents, const char *name)
-{
-	Oid			relation = get_relname_relid(name, RelationGetNamespace(incidents));
-	Relation	table;
-
-	if (!OidIsValid(relation) ||
-		getExtensionOfObject(RelationRelationId, relation) !=
-		getExtensionOfObject(RelationRelationId, RelationGetRelid(incidents)))
-		return NULL;
-	table = try_table_open(relation, RowExclusiveLock);
-	if (table != NULL)
-		SetUserIdAndSecContext(table->rd_rel->relowner, SECURITY_RESTRICTED_OPERATION);
-	return table;
-}
-
 /* The samples that the table does not have, as an array of its row type. */
 static Datum
 rows_to_write(Relation table)
 {
-	uint64		first = samples_written();
-	uint64		begin = samples_begin();
 	Datum	   *rows = palloc(NUM_SAMPLES * sizeof(Datum));
 	int			count = 0;
+	uint64		first;
+	uint64		begin;
 	Row			row;
 
+	/* in another table than before there is nothing of it */
+	samples_set_table(MyDatabaseId, RelationGetRelid(table));
+	first = samples_written();
+	begin = samples_begin();
 	row_init(&row, RelationGetDescr(table));
 	for (uint64 n = Max(first, begin); n < write_up_to && count < NUM_SAMPLES; n++)
 	{
@@ -104,80 +76,17 @@ rows_to_write(Relation table)
 		chronicle_row(&row, &sample);
 		rows[count++] = row_datum(&row);
 	}
-	return PointerGetDatum(construct_array(rows, count, table->rd_rel->reltype,
-										   -1, false, TYPALIGN_DOUBLE));
+	return row_array(table, rows, count);
 }
 
-static void
-execute(const char *sql, int nargs, Oid *types, Datum *args, int expected)
-{
-	int			result = SPI_execute_with_args(sql, nargs, types, args, NULL, false, 0);
-
-	if (result != expected)
-		elog(ERROR, "unexpected SPI result: %s", SPI_result_code_string(result));
-}
-
-static void
-write_samples(Relation incidents)
-{
-	Relation	table = chronicle_open(incidents, "samples");
-	Oid			type;
-	Datum		rows;
-
-	if (table == NULL)
-		return;
-	samples_set_table(MyDatabaseId, RelationGetRelid(table));
-	type = get_array_type(table->rd_rel->reltype);
-	rows = rows_to_write(table);
-	execute(upsert_sql, 1, &type, &rows, SPI_OK_INSERT);
-	table_close(table, NoLock);
-}
-
-static void
-delete_samples(Relation incidents)
-{
-	Relation	table = chronicle_open(incidents, "samples");
-	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
-	Datum		args[2];
-
-	deleted = 0;
-	if (table == NULL)
-		return;
-	args[0] = TimestampTzGetDatum(delete_before);
-	args[1] = Int32GetDatum(DELETE_ROWS);
-	execute(delete_sql, lengthof(args), types, args, SPI_OK_DELETE);
-	deleted = SPI_processed;
-	table_close(table, NoLock);
-}
-
-/* Do it; what can't be done is said, and keeps nothing else from being done. */
-bool
-chronicle_attempt(const char *table, const char *activity, void (*work) (Relation incidents))
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool done = true;
-
-	PG_TRY();
-	{
-		Writing		writing;
-
-		writing_begin_as_owner(activity, &writing);
-		work(writing.table);
-		writing_end_as_owner(&writing);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error = writing_abort(context);
-
-		done = false;
-		ereport(LOG,
-				(errcode(error->sqlerrcode),
-				 errmsg("leakwatch could not write the table leakwatch.%s: %s", table, error->message),
-				 errdetail("What is to be written waits in shared memory, samples for a day, and is written when that is possible.")));
-	}
-	PG_END_TRY();
-	return done;
-}
+static const Ledger ledger = {
+	.table = "samples",
+	.writing = "recording the use of connections",
+	.deleting = "deleting old samples",
+	.upsert_sql = upsert_sql,
+	.delete_sql = delete_sql,
+	.rows = rows_to_write,
+};
 
 /*
  * Write what the table does not have.  look: the table may be another than
@@ -187,18 +96,13 @@ void
 chronicle_write(bool look)
 {
 	write_up_to = samples_end();
-	if ((look || write_up_to != samples_written()) &&
-		chronicle_attempt("samples", "recording the use of connections", write_samples))
+	if ((look || write_up_to != samples_written()) && ledger_write(&ledger))
 		samples_mark_written(write_up_to);
 }
 
-/* Delete the minutes before a time, some in each transaction. */
+/* Delete the minutes before a time. */
 void
 chronicle_delete(TimestampTz before)
 {
-	delete_before = before;
-	do
-		CHECK_FOR_INTERRUPTS();
-	while (chronicle_attempt("samples", "deleting old samples", delete_samples) &&
-		   deleted == DELETE_ROWS);
+	ledger_delete(&ledger, before);
 }

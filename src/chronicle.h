@@ -10,11 +10,7 @@
 
 #include "row.h"
 #include "samples.h"
-#include "utils/rel.h"
 
-extern Relation chronicle_open(Relation incidents, const char *name);
-extern bool chronicle_attempt(const char *table, const char *activity,
-							  void (*work) (Relation incidents));
 extern void chronicle_row(Row *row, const Sample *sample);
 extern void chronicle_write(bool look);
 extern void chronicle_delete(TimestampTz before);

@@ -29,9 +29,7 @@
 #include "publication.h"
 #include "row.h"
 #include "upsert.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "writing.h"
@@ -71,20 +69,6 @@ begin_rows(Relation table, int count, Row *row)
 {
 	row_init(row, RelationGetDescr(table));
 	return palloc(Max(count, 1) * sizeof(Datum));
-}
-
-/* Rows as an array of the table's row type. */
-static Datum
-row_array(Relation table, Datum *rows, int count)
-{
-	return PointerGetDatum(construct_array(rows, count, table->rd_rel->reltype,
-										   -1, false, TYPALIGN_DOUBLE));
-}
-
-static Oid
-row_array_type(Relation table)
-{
-	return get_array_type(table->rd_rel->reltype);
 }
 
 /*

@@ -65,6 +65,21 @@ row_datum(Row *row)
 	return datum;
 }
 
+/* Rows as an array of the table's row type. */
+Datum
+row_array(Relation table, Datum *rows, int count)
+{
+	return PointerGetDatum(construct_array(rows, count, table->rd_rel->reltype,
+										   -1, false, TYPALIGN_DOUBLE));
+}
+
+/* The type of such an array. */
+Oid
+row_array_type(Relation table)
+{
+	return get_array_type(table->rd_rel->reltype);
+}
+
 /* Index of a column, -1 if there is none of that name. */
 static int
 find(Row *row, const char *name)
@@ -229,13 +244,6 @@ row_bigints(Row *row, const char *name, const int64 *values, int count)
 	set(row, name, INT8ARRAYOID,
 		PointerGetDatum(construct_array(numbers, count, INT8OID, sizeof(int64),
 										FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
-}
-
-/* Text that is there even when it is empty, as in a key. */
-void
-row_key(Row *row, const char *name, const char *text)
-{
-	set(row, name, TEXTOID, CStringGetTextDatum(encoding_to_database(text, -1)));
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "locks.h"
 #include "session.h"
 #include "trail.h"
+#include "utils/rel.h"
 
 typedef struct Row
 {
@@ -25,6 +26,8 @@ typedef struct Row
 extern void row_init(Row *row, TupleDesc desc);
 extern void row_put(Row *row, FunctionCallInfo fcinfo);
 extern Datum row_datum(Row *row);
+extern Datum row_array(Relation table, Datum *rows, int count);
+extern Oid	row_array_type(Relation table);
 
 extern void row_bool(Row *row, const char *name, bool value);
 extern void row_int(Row *row, const char *name, int value);
@@ -39,7 +42,6 @@ extern void row_key_text(Row *row, const char *name, const char *text, int encod
 extern void row_names(Row *row, const char *name, uint32 bits, int nbits,
 					  const char *(*bit_name) (int bit));
 extern void row_ints(Row *row, const char *name, const int *values, int count);
-extern void row_key(Row *row, const char *name, const char *text);
 extern void row_bigints(Row *row, const char *name, const int64 *values, int count);
 extern void row_lock(Row *row, const char *name, const HeldLock *lock);
 extern void row_pairs(Row *row, const char *name, const char *const *keys,
