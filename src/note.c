@@ -119,13 +119,33 @@ note_change(const PlannedStmt *statement)
 		trail_set_changed(noted.place);
 }
 
+/*
+ * Where it starts in its string.  The first starts with the comments before it,
+ * which some versions leave out of its location.
+ */
+static inline int
+start_of(const PlannedStmt *statement, const char *source, bool goes_on)
+{
+	int			location = statement->stmt_location;
+
+	if (location <= 0 || (!goes_on && !statement_is_preceded(source, location)))
+		return 0;
+	return location;
+}
+
+/* Where it ends in its string, if it ends before that does. */
+static inline size_t
+end_of(const PlannedStmt *statement)
+{
+	return Max(statement->stmt_location, 0) + statement->stmt_len;
+}
+
 /* One of several in a string: note it alone. */
 static pg_noinline void
 cut_out(const PlannedStmt *statement, int location)
 {
 	const char *text = note.text + location;
-	size_t		length = statement->stmt_len > 0 ?
-	(size_t) statement->stmt_len : note.length - location;
+	size_t		length = (statement->stmt_len > 0 ? end_of(statement) : note.length) - location;
 
 	while (length > 0 && scanner_isspace(*text))
 	{
@@ -188,6 +208,7 @@ note_statement(const PlannedStmt *statement, const char *source, bool executed)
 	TimestampTz at;
 	TimestampTz transaction;
 	int			location = WHOLE;
+	int			start;
 	bool		goes_on;
 	bool		several;
 
@@ -214,11 +235,12 @@ note_statement(const PlannedStmt *statement, const char *source, bool executed)
 	note.text = source;
 	note.length = message_length(source, goes_on);
 	note.redacted = false;
-	several = goes_on || statement->stmt_location > 0 ||
-		(statement->stmt_len > 0 && statement_is_followed(source + statement->stmt_len));
+	start = start_of(statement, source, goes_on);
+	several = goes_on || start > 0 ||
+		(statement->stmt_len > 0 && statement_is_followed(source + end_of(statement)));
 	if (unlikely(several) && message_has_secret_word())
 	{
-		location = Max(statement->stmt_location, 0);
+		location = start;
 		if (goes_on && location <= noted.location)
 		{
 			if (executed)

@@ -289,7 +289,7 @@ first_word(const char *text, const char *end)
 			text++;
 		else if (end - text >= 2 && text[0] == '-' && text[1] == '-')
 		{
-			while (text < end && *text != '\n')
+			while (text < end && *text != '\n' && *text != '\r')
 				text++;
 		}
 		else if (end - text >= 2 && text[0] == '/' && text[1] == '*')
@@ -315,6 +315,16 @@ first_word(const char *text, const char *end)
 			break;
 	}
 	return text;
+}
+
+/*
+ * Is there another statement in a string, before one that starts this far in?
+ * 18 and later leave out what space and comments a statement begins with.
+ */
+bool
+statement_is_preceded(const char *text, size_t length)
+{
+	return first_word(text, text + length) < text + length;
 }
 
 /*

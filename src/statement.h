@@ -20,6 +20,7 @@
 extern size_t statement_copy(char *copy, const char *text, size_t length, int encoding);
 extern int	statement_gap(const char *copy, size_t length);
 extern bool statement_is_followed_by(const char *rest);
+extern bool statement_is_preceded(const char *text, size_t length);
 extern bool statement_contains(const char *text, size_t length, const char *word);
 extern bool statement_has_secret_word(const char *text, size_t length);
 extern bool statement_is_suspect(const char *text);

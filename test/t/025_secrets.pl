@@ -164,6 +164,11 @@ $session = open_session();
 $session->query("BEGIN\\; $alter\\; SELECT id FROM account");
 is(column_of($session, 'query'), 'SELECT id FROM account', 'the last of several is shown');
 terminate($node, $session);
+$session = open_session();
+$session->query("/* who */ BEGIN\\; $alter");
+is(column_of($session, 'query'), "ALTER ROLE $hidden", 'the one after the first is told from it');
+like(column_of($session, 'trail::text'), qr{"/\* who \*/ BEGIN"}, 'which keeps the comment before it');
+terminate($node, $session);
 
 $node->append_conf('postgresql.conf', 'leakwatch.trail_length = 0');
 $node->restart;

@@ -141,6 +141,9 @@ main(void)
 
 	ok(!statement_is_followed("; \n;"), "followed by nothing");
 	ok(statement_is_followed("; a"), "followed by a statement");
+	ok(!statement_is_preceded(" /* a; */ -- b\r\n", 16), "preceded by comments");
+	ok(statement_is_preceded("-- a\rb; ", 8), "preceded by a statement after a comment");
+	ok(statement_is_preceded("/* a */; ", 9), "preceded by an empty statement");
 	ok(statement_contains("a PassWord", 10, "password"), "contains a word at its end");
 	ok(!statement_contains("a PassWord", 9, "password"), "but not beyond");
 
