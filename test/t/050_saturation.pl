@@ -33,16 +33,23 @@ sub alarms
 	return grep { $_->{message} =~ /connections.* in use/ && $_->{message} =~ $pattern } log_entries($node);
 }
 
+# Try to connect.  The query is an argument, as who is turned away reads no input.
+sub try_to_connect
+{
+	my (%args) = @_;
+
+	return $node->psql('postgres', '', extra_params => [ '-c', 'SELECT 1' ], %args);
+}
+
 # A client that is turned away; returns what it was told.
 sub turned_away
 {
 	my ($connection, %args) = @_;
-	my ($status, $out, $err);
+	my $err;
 
 	local $ENV{PGUSER} = $args{user} // 'app';
-	$status = $node->psql('postgres', 'SELECT 1', connstr => $node->connstr($args{db} // 'postgres') . " $connection",
-		stderr => \$err, stdout => \$out);
-	isnt($status, 0, 'a client is turned away');
+	isnt(try_to_connect(connstr => $node->connstr($args{db} // 'postgres') . " $connection", stderr => \$err),
+		0, 'a client is turned away');
 	return $err;
 }
 
@@ -52,7 +59,7 @@ sub turned_away_by
 	my ($words) = @_;
 	my $err;
 
-	$node->psql('postgres', 'SELECT 1', stderr => \$err);
+	try_to_connect(stderr => \$err);
 	return $err =~ /\Q$words\E/;
 }
 
@@ -169,7 +176,7 @@ wait_for('no process is begun any more', sub { turned_away_by('sorry, too many c
 is($inside->query(q(SELECT rejected >= 3 AND used = 1 FROM leakwatch.saturation WHERE scope = 'server')),
 	't', 'it is counted where no session was begun');
 undef @sockets;
-wait_for('it is possible again', sub { $node->psql('postgres', 'SELECT 1') == 0 });
+wait_for('it is possible again', sub { try_to_connect() == 0 });
 $inside->quit;
 
 #
