@@ -20,7 +20,7 @@ sub library
 	my $library = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . "/$name.so");
 	my ($include, $error) = run_command([ 'pg_config', '--includedir-server' ]);
 
-	system_or_bail('gcc', '-std=gnu99', '-O1', '-g', '-Wall', '-Wextra', '-Werror',
+	system_or_bail('gcc', '-std=gnu11', '-O1', '-g', '-Wall', '-Wextra', '-Werror',
 		'-Wno-sign-compare', '-Wno-unused-parameter', '-shared', '-fPIC',
 		'-isystem', $include, "-I$top/src", '-o', $library, "$top/test/lib/$name.c", '-ldl');
 	return $library;
