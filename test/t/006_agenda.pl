@@ -71,23 +71,16 @@ $successor->quit;
 # shortest limit a look comes every 10 ms.
 configure($node, idle_in_transaction_warn => '10ms');
 my @unseen = map { session($node, user => 'slow') } 1 .. 15;
-my %left = map { slot_of($_) => 1 } @unseen;
+my @left = map { slot_of($_) } @unseen;
 terminate($node, @unseen);
-my (@next, @successors);
-# from 16 on those that were left last are the last to be taken
-while (@successors < 10 && @next < 45)
-{
-	push @next, session($node);
-	push @successors, $next[-1] if $left{ slot_of($next[-1]) };
-}
-is(scalar @successors, 10, 'slots are taken again');
+my @successors = successors_in($node, 10, @left);
 $_->query('BEGIN') foreach @successors;
 wait_for_incident($node, "pid = $_->{pid}") foreach @successors;
 is( $node->safe_psql('postgres',
 		"SELECT bool_and(detected_at < since + interval '30 s') FROM leakwatch.incidents WHERE pid IN ("
 		  . join(', ', map { $_->{pid} } @successors) . ')'),
 	't', 'successors of sessions with mode off that have hardly been there');
-$_->quit foreach @next;
+$_->quit foreach @successors;
 
 # No limit but one that a session sets itself
 configure($node, idle_in_transaction_warn => undef);

@@ -14,7 +14,7 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(
   new_node configure scan settle wait_until wait_for wait_for_incident wait_for_leak
   wait_age wait_for_lock rows psql_as leaks leak_row incident status policy session
-  leak leak_after terminate slot_of successor_in log_entries log_of warnings_about
+  leak leak_after terminate slot_of successor_in successors_in log_entries log_of warnings_about
   KINDS);
 
 # Those by which a session leaks all alone.
@@ -361,23 +361,33 @@ sub slot_of
 		  . " WHERE pid = pg_backend_pid() AND locktype = 'virtualxid'");
 }
 
-# The next session in a slot.  Up to 16 the slot that was left last is taken
-# first, so that the others have to stay; from 17 on it comes last, and others
-# have to go to let it come.
-sub successor_in
+# The next sessions in so many of these slots.  Up to 15 the slot that was left
+# last is taken first, so that the others have to stay; from 16 on it comes last,
+# and others have to go to let it come.
+sub successors_in
 {
-	my ($node, $slot) = @_;
-	my ($successor, @others);
+	my ($node, $count, @slots) = @_;
+	my %left = map { $_ => 1 } @slots;
+	my (@successors, @others);
 
 	foreach (1 .. 500)
 	{
-		$successor = session($node);
-		last if slot_of($successor) == $slot;
-		push @others, $successor;
+		my $session = session($node);
+
+		push @{ $left{ slot_of($session) } ? \@successors : \@others }, $session;
+		last if @successors == $count;
 		(shift @others)->quit if @others > 20;
 	}
-	die "no session got slot $slot" unless slot_of($successor) == $slot;
+	die "no $count sessions got slots @slots" unless @successors == $count;
 	$_->quit foreach @others;
+	return @successors;
+}
+
+sub successor_in
+{
+	my ($node, $slot) = @_;
+	my ($successor) = successors_in($node, 1, $slot);
+
 	return $successor;
 }
 
