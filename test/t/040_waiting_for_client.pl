@@ -162,7 +162,7 @@ my $cursor = RawClient->new($node,
 $cursor->query('BEGIN');
 $cursor->messages($cursor->parse($rows), $cursor->bind, $cursor->execute(10), H => '');
 $cursor->wait_message('s');
-wait_until($node, "SELECT 'active' <> ALL (coalesce(protected_by, '{}')) FROM leakwatch.sessions WHERE pid = $cursor->{pid}");
+wait_until($node, "SELECT NOT EXISTS (SELECT FROM leakwatch.sessions WHERE pid = $cursor->{pid} AND 'active' = ANY (protected_by))");
 ok($cursor->is_ended, 'half of a cursor in a transaction: ended by the limit on that');
 wait_recorded($cursor, q(kind = 'transaction' AND outcome = 'terminated' AND outcome_detail = 'leakwatch.transaction_terminate = 4 s'));
 pass('and recorded so');
