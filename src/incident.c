@@ -73,6 +73,9 @@ typedef struct Incidents
 static Incidents *incidents = NULL;
 static char *trails = NULL;		/* of the incidents, behind them */
 
+/* That of each where none are kept, always empty. */
+static Trail no_trail = {0};
+
 /* The watcher's own: stack of free entries, ring of ended ones. */
 static int *free_entries = NULL;
 static int	nfree = 0;
@@ -103,7 +106,8 @@ entries_size(void)
 Size
 incident_shmem_size(void)
 {
-	return add_size(entries_size(), mul_size(trail_size(), incident_max()));
+	return add_size(entries_size(),
+					guc_trail_length == 0 ? 0 : mul_size(trail_size(), incident_max()));
 }
 
 /* Called with AddinShmemInitLock held. */
@@ -253,7 +257,7 @@ incident_has_room(void)
 Trail *
 incident_trail(int index)
 {
-	return (Trail *) (trails + trail_size() * index);
+	return guc_trail_length == 0 ? &no_trail : (Trail *) (trails + trail_size() * index);
 }
 
 /*

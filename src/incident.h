@@ -39,7 +39,7 @@ typedef struct Incident
 {
 	/* what identifies it; never changes */
 	int64		id;				/* set by incident_open() */
-	LeakKind	kind;
+	LeakKind	kind:8;
 	Suspicion	suspicion;		/* of KIND_SUSPECTED_LEAK */
 	TimestampTz since;			/* when the fact began */
 	Session		session;		/* as it was when the incident opened */
@@ -56,7 +56,10 @@ typedef struct Incident
 	int			warn_limit;		/* ms */
 	int			terminate_limit;	/* ms; of the limit that terminated it, if
 									 * one did */
-	IncidentAction action;
+	IncidentAction action:8;
+	Message		owed:8;			/* still to be said */
+	Outcome		outcome:8;
+	bool		normalized;		/* its statements are without values */
 	int			blocked_sessions;	/* as of the last survey */
 	int			blocked_peak;
 	HeldLock	lock;			/* its strongest, as of when it last blocked */
@@ -70,9 +73,6 @@ typedef struct Incident
 	int			reminders;		/* warnings repeated so far; with told_at, of
 								 * that */
 	uint32		held;			/* which rules have held termination back */
-	Message		owed;			/* still to be said */
-	bool		normalized;		/* its statements are without values */
-	Outcome		outcome;
 	Excess		owed_excess;	/* over the limit that it is about */
 	char		outcome_detail[INCIDENT_DETAIL_SIZE];
 } Incident;

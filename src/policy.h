@@ -123,8 +123,8 @@ typedef struct Session
 	int			pid;
 	Oid			database;
 	Oid			role;
-	SessionState state;
-	ClientWait	waiting;		/* as of the look that SINCE_WAITING is of */
+	SessionState state:8;
+	ClientWait	waiting:8;		/* as of the look that SINCE_WAITING is of */
 	bool		listening:1;
 	bool		client_gone:1;	/* the watcher has seen that it has none */
 	bool		client_unknown:1;	/* it has looked, and could not tell */

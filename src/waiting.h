@@ -22,9 +22,9 @@ typedef struct Observation
 
 	/* the rest is of what it has done since this change of state */
 	TimestampTz statement;
-	ClientWait	waiting;		/* as of the last look */
-	uint64		moved;			/* by the client, as of then */
+	uint64		moved;			/* by the client, as of the last look */
 	int64		asked_at;		/* monotonic us; when its connection was asked */
+	ClientWait	waiting:8;		/* as of the last look */
 	bool		client_suspected;	/* to be gone, by one answer */
 	bool		client_gone;	/* by two */
 	bool		client_unknown; /* there was no answer */

@@ -1,5 +1,6 @@
 # Shows what happens when there is no room for more incidents: they are found,
 # warned about once and terminated all the same, and counted as not recorded.
+# And how much shared memory the usual room takes.
 use strict;
 use warnings FATAL => 'all';
 
@@ -52,6 +53,27 @@ my $next = leak($node, $kind, warn => '100ms');
 wait_for_incident($node, "pid = $next->{pid}");
 pass('and there is room again');
 $next->quit;
+
+# Without a trail nothing is set aside for one.
+$node->append_conf('postgresql.conf', <<'EOC');
+max_connections = 1000
+leakwatch.max_incidents = 0
+leakwatch.trail_length = 0
+EOC
+$node->restart;
+my $bytes = $node->safe_psql('postgres', <<'EOC');
+SELECT sum(allocated_size) / current_setting('max_connections')::int
+FROM pg_shmem_allocations WHERE name LIKE 'leakwatch%'
+EOC
+cmp_ok($bytes, '<', 4096, 'less than 4 kB of shared memory a connection without the trail');
+
+my @without = map { leak($node, $kind, warn => '100ms') } 1 .. 2;
+wait_for_incident($node, "pid = $_->{pid}") foreach @without;
+is($node->safe_psql('postgres',
+	'SELECT count(*) FROM leakwatch.leaks WHERE trail IS NULL AND query IS NOT NULL'),
+	2, 'incidents without a trail have none');
+$_->quit foreach @without;
+wait_until($node, 'SELECT open = 0 FROM leakwatch.status');
 
 $node->stop;
 done_testing();
