@@ -41,7 +41,7 @@ static inline void
 change_end(pg_atomic_uint32 *changes)
 {
 	pg_write_barrier();
-	pg_atomic_write_u32(changes, (pg_atomic_read_u32(changes) | 1) + 1);
+	pg_atomic_write_u32(changes, pg_atomic_read_u32(changes) + 1);
 }
 
 /*

@@ -13,14 +13,12 @@
 
 #include "compat.h"
 
-#include "access/transam.h"
 #include "command.h"
-#include "nodes/primnodes.h"
 #include "statement.h"
 #include "utils/fmgroids.h"
 
-static bool
-is_advisory_lock(Oid function)
+bool
+command_is_advisory_lock(Oid function)
 {
 	return (function >= F_PG_ADVISORY_LOCK_INT8 &&
 			function <= F_PG_TRY_ADVISORY_LOCK_SHARED_INT4_INT4) ||
@@ -28,34 +26,11 @@ is_advisory_lock(Oid function)
 		 function <= F_PG_TRY_ADVISORY_XACT_LOCK_SHARED_INT4_INT4);
 }
 
-static bool
-selects_advisory_lock(const PlannedStmt *statement)
-{
-	ListCell   *lc;
-
-	foreach(lc, statement->planTree->targetlist)
-	{
-		const Node *expression = (const Node *) ((const TargetEntry *) lfirst(lc))->expr;
-
-		if (expression != NULL && IsA(expression, FuncExpr) &&
-			is_advisory_lock(((const FuncExpr *) expression)->funcid))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Does the statement itself change or lock anything?  What is executed within
- * it is asked about by itself.
- */
+/* Does a utility statement other than of transactions change or lock anything itself? */
 bool
-command_changes(const PlannedStmt *statement)
+command_utility_changes(const Node *utility)
 {
-	if (statement->utilityStmt == NULL)
-		return statement->commandType != CMD_SELECT || statement->hasModifyingCTE ||
-			statement->rowMarks != NIL || selects_advisory_lock(statement);
-
-	switch (nodeTag(statement->utilityStmt))
+	switch (nodeTag(utility))
 	{
 		case T_CallStmt:
 		case T_CheckPointStmt:
@@ -72,13 +47,12 @@ command_changes(const PlannedStmt *statement)
 		case T_LoadStmt:
 		case T_NotifyStmt:
 		case T_PrepareStmt:
-		case T_TransactionStmt:
 		case T_UnlistenStmt:
 		case T_VariableSetStmt:
 		case T_VariableShowStmt:
 			return false;
 		case T_CopyStmt:
-			return ((const CopyStmt *) statement->utilityStmt)->is_from;
+			return ((const CopyStmt *) utility)->is_from;
 		default:
 			return true;
 	}
@@ -115,8 +89,8 @@ is_inquiry(const Node *expression)
 }
 
 /* Does it read nothing but constants and the like, or the system catalogs? */
-static bool
-reads_nothing(const PlannedStmt *statement)
+bool
+command_reads_nothing(const PlannedStmt *statement)
 {
 	const Plan *plan = statement->planTree;
 	ListCell   *lc;
@@ -142,19 +116,12 @@ reads_nothing(const PlannedStmt *statement)
 	return true;
 }
 
-/* Whose statement it is.  What changes something is the application's. */
+/* Whose it is if it does not. */
 CommandClass
-command_class(const PlannedStmt *statement, bool changes)
+command_utility_class(const Node *utility)
 {
-	if (changes)
-		return COMMAND_APPLICATION;
-	if (statement->utilityStmt == NULL)
-		return reads_nothing(statement) ? COMMAND_FRAMEWORK : COMMAND_APPLICATION;
-
-	switch (nodeTag(statement->utilityStmt))
+	switch (nodeTag(utility))
 	{
-		case T_TransactionStmt:
-			return COMMAND_CONTROL;
 		case T_ClosePortalStmt:
 		case T_ConstraintsSetStmt:
 		case T_DeallocateStmt:

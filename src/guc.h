@@ -8,6 +8,7 @@
 #ifndef LEAKWATCH_GUC_H
 #define LEAKWATCH_GUC_H
 
+#include "local.h"
 #include "policy.h"
 #include "utils/guc.h"
 
@@ -37,12 +38,12 @@ extern int	guc_prepared_transaction_warn;	/* ms, 0: off */
 extern int	guc_saturation_warn;	/* percent, 0: off */
 extern int	guc_saturation_forecast;	/* s, 0: off */
 extern bool guc_record_published;
-extern int	guc_capture_query;
+extern LEAKWATCH_LOCAL int guc_capture_query;
 extern bool guc_warn_client;
 extern char *guc_notify_channel;	/* empty: off */
 extern int	guc_retention;		/* s, 0: for ever */
 extern int	guc_max_incidents;	/* 0: from max_connections */
-extern int	guc_trail_length;	/* 0: off */
+extern LEAKWATCH_LOCAL int guc_trail_length;	/* 0: off */
 
 extern void guc_define(void);
 extern void guc_define_postmaster(void);

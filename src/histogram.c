@@ -15,20 +15,8 @@
 #include <math.h>
 
 #include "histogram.h"
-#include "port/pg_bitutils.h"
 
 #define MSEC	INT64CONST(1000)
-
-/* The bucket of a duration; what is less than nothing is nothing. */
-int
-histogram_bucket(int64 usec)
-{
-	int64		ms = usec / MSEC;
-
-	if (ms <= 0)
-		return 0;
-	return Min(pg_leftmost_one_pos64((uint64) ms) + 1, HISTOGRAM_BUCKETS - 1);
-}
 
 /* Where a bucket begins, in us. */
 static double

@@ -34,8 +34,10 @@
 #include "words.h"
 
 static emit_log_hook_type prev_emit_log = NULL;
-static ExecutorStart_hook_type prev_executor_start = NULL;
-static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/* The server's own, if nobody else has been there before. */
+static ExecutorStart_hook_type next_executor_start = standard_ExecutorStart;
+static ProcessUtility_hook_type next_process_utility = standard_ProcessUtility;
 
 /* Set in the two workers, whose errors the status view shows. */
 static bool is_actor = false;
@@ -152,10 +154,10 @@ note_extension_created(void)
  * of the statement is a time that is known already.  One whose transaction ends
  * because it leaves has not gone on.
  */
-static void
-note_going_on(void)
+static pg_noinline void
+go_on(void)
 {
-	if (likely(!slot_is_addressed()) || !slot_is_watched())
+	if (!slot_is_watched())
 		return;
 	if (proc_exit_inprogress)
 		slot_publish_leaving();
@@ -163,18 +165,23 @@ note_going_on(void)
 		slot_publish_going_on(GetCurrentStatementStartTimestamp());
 }
 
+static inline void
+note_going_on(void)
+{
+	if (unlikely(slot_is_addressed()))
+		go_on();
+}
+
 /* A transaction that has failed is over for the server when it fails. */
 static bool
 ends_failed_transaction(const TransactionStmt *statement)
 {
-	if (!IsAbortedTransactionBlockState())
-		return false;
 	switch (statement->kind)
 	{
 		case TRANS_STMT_COMMIT:
 		case TRANS_STMT_ROLLBACK:
 		case TRANS_STMT_PREPARE:
-			return true;
+			return IsAbortedTransactionBlockState();
 		default:
 			return false;
 	}
@@ -225,21 +232,21 @@ answer_watcher(void)
 	}
 	if (slot_take_report(at, &report) && guc_warn_client && MyBackendType == B_BACKEND)
 		tell_client(&report, at);
+	slot_settle();
 }
 
 static void
 on_executor_start(QueryDesc *queryDesc, int eflags)
 {
-	spells_note_idle();
+	TimestampTz at = GetCurrentStatementStartTimestamp();
+
+	spells_note_idle(at, false);
 	if (unlikely(slot_is_addressed()))
 		answer_watcher();
-	use_note(queryDesc->plannedstmt, GetCurrentStatementStartTimestamp());
-	note_statement(queryDesc->plannedstmt, queryDesc->sourceText,
-				   (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
-	if (prev_executor_start)
-		prev_executor_start(queryDesc, eflags);
-	else
-		standard_ExecutorStart(queryDesc, eflags);
+	use_note_query(queryDesc->plannedstmt, at);
+	note_query(queryDesc->plannedstmt, queryDesc->sourceText, at,
+			   (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
+	next_executor_start(queryDesc, eflags);
 }
 
 static void
@@ -249,38 +256,33 @@ on_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTre
 {
 	/* the statement's tree may not outlive its execution: note it before */
 	Node	   *statement = pstmt->utilityStmt;
-	bool		creates_us = false;
-	bool		updates_us = false;
+	TimestampTz at = GetCurrentStatementStartTimestamp();
+	bool		creates_us;
+	bool		updates_us;
 
-	spells_note_idle();
+	spells_note_idle(at, true);
 	if (unlikely(slot_is_addressed()))
 		answer_watcher();
-	use_note(pstmt, GetCurrentStatementStartTimestamp());
+	use_note_utility(pstmt, at);
 	if (context == PROCESS_UTILITY_TOPLEVEL)
-		note_statement(pstmt, queryString, true);
+		note_utility(pstmt, queryString, at);
 	else
-		note_within(pstmt);
+		note_within(pstmt, at);
 	if (IsA(statement, TransactionStmt))
 	{
 		if (ends_failed_transaction((const TransactionStmt *) statement))
 			note_going_on();
-	}
-	else
-	{
-		listen_note(statement);
-		creates_us = IsA(statement, CreateExtensionStmt) &&
-			strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
-		updates_us = IsA(statement, AlterExtensionStmt) &&
-			strcmp(((AlterExtensionStmt *) statement)->extname, "leakwatch") == 0;
-	}
-
-	if (prev_process_utility)
-		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
+		next_process_utility(pstmt, queryString, readOnlyTree, context, params,
 							 queryEnv, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
-								queryEnv, dest, qc);
+		return;
+	}
 
+	listen_note(statement);
+	creates_us = IsA(statement, CreateExtensionStmt) &&
+		strcmp(((CreateExtensionStmt *) statement)->extname, "leakwatch") == 0;
+	updates_us = IsA(statement, AlterExtensionStmt) &&
+		strcmp(((AlterExtensionStmt *) statement)->extname, "leakwatch") == 0;
+	next_process_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 	if (creates_us)
 		note_extension_created();
 	extension_changed |= creates_us || updates_us;
@@ -297,43 +299,73 @@ is_of_server(void)
 	return MyBEEntry != NULL && MyBEEntry->st_state == STATE_IDLE && !proc_exit_inprogress;
 }
 
+/* How far this process has come: only transactions of a client are counted. */
+typedef enum Service
+{
+	SERVICE_STARTING,
+	SERVICE_ENTERED,			/* the transaction of its start commits */
+	SERVICE_CLIENTS,			/* what comes is of its client */
+	SERVICE_OTHER				/* it has no client */
+} Service;
+
+static Service service = SERVICE_STARTING;
+
+/* The first transaction is that of the start: its limits are all behind. */
+static pg_noinline void
+enter_service(void)
+{
+	service = MyBackendType == B_BACKEND ? SERVICE_ENTERED : SERVICE_OTHER;
+	if (service == SERVICE_ENTERED)
+	{
+		saturation_enter();
+		use_connect();
+	}
+}
+
+/* A transaction has failed, perhaps before its statement was executed. */
+static pg_noinline void
+note_failed_transaction(void)
+{
+	spells_note_idle(GetCurrentStatementStartTimestamp(), true);
+	note_rollback();
+	note_end();
+	use_end(true);
+	note_going_on();
+	extension_changed = false;
+}
+
 static void
 on_transaction(XactEvent event, void *arg)
 {
-	static bool entered = false;
-	static bool in_service = false;
-
-	/* the first transaction is that of the start: its limits are all behind */
-	if (event == XACT_EVENT_PRE_COMMIT && unlikely(!entered))
+	if (event == XACT_EVENT_PRE_COMMIT)
 	{
-		entered = true;
-		if (MyBackendType == B_BACKEND)
-		{
-			saturation_enter();
-			use_connect();
-		}
-	}
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		if (unlikely(service == SERVICE_STARTING))
+			enter_service();
 		return;
-	if (is_of_server())
+	}
+	if ((event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE) ||
+		is_of_server())
 		return;
 
 	/* that of the start is none of the client's */
-	if (likely(in_service))
+	if (likely(service == SERVICE_CLIENTS))
 		spells_note_transaction();
-	in_service = entered;
+	else if (service == SERVICE_ENTERED)
+		service = SERVICE_CLIENTS;
 	if (event == XACT_EVENT_ABORT)
 	{
-		/* it may have failed before it was executed */
-		spells_note_idle();
-		note_rollback();
+		note_failed_transaction();
+		return;
 	}
 	note_end();
-	use_end(event == XACT_EVENT_ABORT);
+	use_end(false);
 	note_going_on();
-	if (extension_changed && event == XACT_EVENT_COMMIT)
-		control_want_recorder();
-	extension_changed = false;
+	if (unlikely(extension_changed))
+	{
+		if (event == XACT_EVENT_COMMIT)
+			control_want_recorder();
+		extension_changed = false;
+	}
 }
 
 static void
@@ -352,9 +384,11 @@ hooks_install(void)
 {
 	prev_emit_log = emit_log_hook;
 	emit_log_hook = on_emit_log;
-	prev_process_utility = ProcessUtility_hook;
+	if (ProcessUtility_hook != NULL)
+		next_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = on_process_utility;
-	prev_executor_start = ExecutorStart_hook;
+	if (ExecutorStart_hook != NULL)
+		next_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = on_executor_start;
 	if (guc_trail_length > 0)
 		RegisterSubXactCallback(on_subtransaction, NULL);

@@ -15,8 +15,8 @@
  * A string of several statements with anything like that in it is noted
  * statement by statement.  Its text is looked through once.
  *
- * Nothing here allocates, locks or throws, and every statement passes through
- * here: what is rare stands apart, so that what is usual stays short.
+ * Nothing here allocates, locks or throws.  Every statement passes through: what
+ * most are is worked out in the header, and the rest stands apart.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,20 +36,9 @@
 #include "trail.h"
 #include "utils/plancache.h"
 
-/* In place of where a statement is in its string: all of them are noted as one. */
-#define WHOLE		(-1)
-
-/* What is about to be noted. */
-static TrailNote note;
-
-/* What has been noted last. */
-static struct
-{
-	TimestampTz at;				/* when the message came in */
-	int			location;		/* of the statement in it, or WHOLE */
-	int			place;			/* of its entry, or TRAIL_NOWHERE */
-	bool		changed;		/* as its entry has it */
-}			noted = {.place = TRAIL_NOWHERE};
+Noted		noted = {
+	.place = TRAIL_NOWHERE
+};
 
 /*
  * The last error in it, whatever became of that.  The log hook does not see
@@ -64,48 +53,34 @@ static struct
 
 /* ---------- statements ---------- */
 
-/* The text of the message that is worked on, looked at once. */
+/* The text of a message of several statements, looked through once. */
 static struct
 {
+	TimestampTz at;				/* when it came in */
 	const char *source;
 	size_t		length;
-	bool		looked_through;
 	bool		has_secret_word;
 }			message;
 
-static size_t
-message_length(const char *source, bool goes_on)
+/* Does the text, which has several statements, have to be taken apart? */
+static pg_noinline bool
+message_has_secret_word(const char *source, TimestampTz at)
 {
-	if (!goes_on || source != message.source)
+	if (message.at != at || message.source != source)
 	{
+		message.at = at;
 		message.source = source;
 		message.length = strlen(source);
-		message.looked_through = false;
+		message.has_secret_word = statement_has_secret_word(source, message.length);
 	}
-	return message.length;
-}
-
-/* Does the text, which has several statements, have to be taken apart? */
-static bool
-message_has_secret_word(void)
-{
-	if (!message.looked_through)
-		message.has_secret_word = statement_has_secret_word(message.source, message.length);
-	message.looked_through = true;
 	return message.has_secret_word;
 }
 
-/*
- * Is it what the client sent, and not the text of a function?  The portal
- * without a name is the client's, and may have a copy of the text.
- */
-static inline bool
-is_clients(const char *source)
+/* The same text as that of the message, wherever it is? */
+pg_noinline bool
+note_is_text_of_message(const char *source)
 {
-	return source == debug_query_string ||
-		(ActivePortal != NULL && ActivePortal->sourceText == source &&
-		 ActivePortal->name[0] == '\0') ||
-		strcmp(source, debug_query_string) == 0;
+	return debug_query_string != NULL && strcmp(source, debug_query_string) == 0;
 }
 
 /* What has been noted is found to change something by what it executes. */
@@ -142,24 +117,24 @@ end_of(const PlannedStmt *statement)
 
 /* One of several in a string: note it alone. */
 static pg_noinline void
-cut_out(const PlannedStmt *statement, int location)
+cut_out(TrailNote *note, const PlannedStmt *statement, int location)
 {
-	const char *text = note.text + location;
-	size_t		length = (statement->stmt_len > 0 ? end_of(statement) : note.length) - location;
+	const char *text = message.source + location;
+	size_t		length = (statement->stmt_len > 0 ? end_of(statement) : message.length) - location;
 
 	while (length > 0 && scanner_isspace(*text))
 	{
 		text++;
 		length--;
 	}
-	note.text = text;
-	note.length = length;
-	note.redacted = true;
+	note->text = text;
+	note->length = length;
+	note->redacted = true;
 }
 
 /* Put what can be shown in place of the text, where that can't be. */
 static pg_noinline void
-redact(const Node *utility)
+redact(TrailNote *note, const Node *utility)
 {
 	static char buffer[NAMEDATALEN + sizeof(STATEMENT_NOT_SHOWN)];
 	const ExecuteStmt *execute = command_execute(utility);
@@ -167,22 +142,22 @@ redact(const Node *utility)
 	FetchPreparedStatement(execute->name, false) : NULL;
 
 	if (prepared != NULL)
-		note.text = prepared->plansource->query_string;
+		note->text = prepared->plansource->query_string;
 	else if (execute != NULL)
 	{
 		snprintf(buffer, sizeof(buffer), "EXECUTE %s", execute->name);
-		note.text = buffer;
+		note->text = buffer;
 	}
-	else if (command_has_secret(utility, note.text, note.length))
+	else if (command_has_secret(utility, note->text, note->length))
 	{
 		snprintf(buffer, sizeof(buffer), "%s " STATEMENT_NOT_SHOWN,
 				 GetCommandTagName(CreateCommandTag(unconstify(Node *, utility))));
-		note.text = buffer;
+		note->text = buffer;
 	}
 	else
 		return;
-	note.length = strlen(note.text);
-	note.redacted = true;
+	note->length = strlen(note->text);
+	note->redacted = true;
 }
 
 /*
@@ -190,55 +165,54 @@ redact(const Node *utility)
  * no reason to forget the last one.
  */
 static pg_noinline bool
-is_passed_over(const Trail *trail, const PlannedStmt *statement)
+is_passed_over(const PlannedStmt *statement)
 {
-	return statement->relationOids == NIL && !IsTransactionBlock() && trail_is_own(trail) &&
-		trail_of_application(trail, false) != NULL;
+	return statement->relationOids == NIL && !IsTransactionBlock() &&
+		trail_of_application(&trail_own.slot->trail, false) != NULL;
 }
 
 /*
- * Note a statement that is about to be executed (or only planned), if it is
- * one that the client sent and not yet noted.
+ * Note a statement of any kind, in any message, if it is the client's and not
+ * yet noted.
  */
 void
-note_statement(const PlannedStmt *statement, const char *source, bool executed)
+note_other(const PlannedStmt *statement, const char *source, TimestampTz at, bool executed)
 {
-	const Trail *trail = trail_mine();
+	static TrailNote note;
 	const Node *utility = statement->utilityStmt;
-	TimestampTz at;
-	TimestampTz transaction;
-	int			location = WHOLE;
+	TimestampTz transaction = GetCurrentTransactionStartTimestamp();
+	int			location = NOTE_WHOLE;
 	int			start;
-	bool		goes_on;
+	bool		goes_on = at == noted.at;
 	bool		several;
 
-	if (trail == NULL || debug_query_string == NULL || source == NULL)
-		return;
 	if (unlikely(!guc_capture_query))
 	{
 		noted.place = TRAIL_NOWHERE;
 		trail_clear();
 		return;
 	}
-
-	at = GetCurrentStatementStartTimestamp();
-	transaction = GetCurrentTransactionStartTimestamp();
-	goes_on = at == noted.at;
-	if ((goes_on && noted.location == WHOLE && trail->transaction == transaction) ||
-		!is_clients(source))
+	if ((goes_on && noted.location == NOTE_WHOLE && trail_own.transaction == transaction) ||
+		!note_is_clients(source))
 	{
 		if (executed && goes_on)
 			note_change(statement);
 		return;
 	}
 
+	note.at = at;
 	note.text = source;
-	note.length = message_length(source, goes_on);
+	note.query_id = (uint64) statement->queryId;
+	note.changed = executed && command_changes(statement);
 	note.redacted = false;
 	start = start_of(statement, source, goes_on);
 	several = goes_on || start > 0 ||
 		(statement->stmt_len > 0 && statement_is_followed(source + end_of(statement)));
-	if (unlikely(several) && message_has_secret_word())
+	if (!several)
+		note.length = strlen(source);
+	else if (!message_has_secret_word(source, at))
+		note.length = message.length;
+	else
 	{
 		location = start;
 		if (goes_on && location <= noted.location)
@@ -247,38 +221,42 @@ note_statement(const PlannedStmt *statement, const char *source, bool executed)
 				note_change(statement);
 			return;
 		}
-		cut_out(statement, location);
+		cut_out(&note, statement, location);
 	}
-	noted.at = note.at = at;
-	noted.location = location;
 
-	note.changed = executed && command_changes(statement);
-	note.class = several && location == WHOLE ?
+	note.class = several && location == NOTE_WHOLE ?
 		COMMAND_APPLICATION : command_class(statement, note.changed);
-	note.query_id = (uint64) statement->queryId;
-	note.sqlerrcode = 0;
-	if (note.class == COMMAND_FRAMEWORK && is_passed_over(trail, statement))
+	if (note.class == COMMAND_FRAMEWORK && is_passed_over(statement))
 	{
+		noted.at = at;
+		noted.location = location;
 		noted.place = TRAIL_NOWHERE;
 		noted.changed = false;
 		return;
 	}
 	if (utility != NULL && !IsA(utility, TransactionStmt))
-		redact(utility);
+		redact(&note, utility);
 	else if (utility != NULL && ((const TransactionStmt *) utility)->chain)
 	{
 		/* the transaction that this begins has the time of the message */
 		transaction = at;
 	}
-	noted.place = trail_add(transaction, &note);
-	noted.changed = note.changed;
+	note_add(transaction, location, note);
+}
+
+/* Note a utility statement that is about to be executed. */
+void
+note_utility(const PlannedStmt *statement, const char *source, TimestampTz at)
+{
+	if (likely(trail_own.slot != NULL) || (guc_trail_length > 0 && trail_find_own()))
+		note_other(statement, source, at, true);
 }
 
 /* A statement is executed within one that has been noted. */
 void
-note_within(const PlannedStmt *statement)
+note_within(const PlannedStmt *statement, TimestampTz at)
 {
-	if (trail_mine() != NULL && !noted.changed && noted.at == GetCurrentStatementStartTimestamp())
+	if (!noted.changed && noted.at == at)
 		note_change(statement);
 }
 
@@ -302,6 +280,11 @@ on_error(void *arg)
  */
 static ErrorContextCallback error_watch = {.callback = on_error};
 
+/* Never on the stack. */
+static ErrorContextCallback nobody;
+
+ErrorContextCallback *note_calm = &nobody;
+
 static void
 watch_errors(void)
 {
@@ -309,22 +292,19 @@ watch_errors(void)
 		error_context_stack = &error_watch;
 }
 
-/* Has a procedure ended a transaction, and works in another? */
-static bool procedure_goes_on = false;
-
 /* Where what has failed is noted, or TRAIL_NOWHERE. */
 static int
-find_failed(const Trail *trail)
+find_failed(const Trail *trail, const TrailNote *note)
 {
 	const TrailStatement *newest;
 
-	if (noted.at == note.at)
+	if (noted.at == note->at)
 		return noted.place;
 
 	/* a portal is noted when it is bound, and fails when it is executed */
 	newest = trail_before(trail, NULL);
 	if (newest == NULL || trail->transaction != GetCurrentTransactionStartTimestamp() ||
-		newest->sqlerrcode != 0 || !trail_is_same(newest, &note))
+		newest->sqlerrcode != 0 || !trail_is_same(newest, note))
 		return TRAIL_NOWHERE;
 	return newest - trail->statements;
 }
@@ -337,6 +317,11 @@ void
 note_failure(int sqlerrcode, const char *source)
 {
 	const Trail *trail = trail_mine();
+	TrailNote	note = {
+		.text = source,
+		.sqlerrcode = sqlerrcode,
+		.class = COMMAND_APPLICATION,
+	};
 	int			failed;
 
 	/* what comes after the failure is not to blame for it */
@@ -345,14 +330,8 @@ note_failure(int sqlerrcode, const char *source)
 		return;
 
 	note.at = GetCurrentStatementStartTimestamp();
-	note.text = source;
 	note.length = strlen(source);
-	note.query_id = 0;
-	note.sqlerrcode = sqlerrcode;
-	note.class = COMMAND_APPLICATION;
-	note.changed = false;
-	note.redacted = false;
-	failed = find_failed(trail);
+	failed = find_failed(trail, &note);
 	if (failed >= 0)
 	{
 		trail_set_failed(failed, sqlerrcode);
@@ -366,10 +345,7 @@ note_failure(int sqlerrcode, const char *source)
 		note.length = strlen(STATEMENT_NOT_SHOWN);
 		note.redacted = true;
 	}
-	noted.at = note.at;
-	noted.location = WHOLE;
-	noted.place = trail_add(GetCurrentTransactionStartTimestamp(), &note);
-	noted.changed = false;
+	note_add(GetCurrentTransactionStartTimestamp(), NOTE_WHOLE, note);
 }
 
 /*
@@ -385,19 +361,22 @@ note_rollback(void)
 }
 
 /*
- * A transaction has ended.  When a procedure has ended it, what it does next
- * belongs to the same CALL.
+ * A transaction has ended otherwise than most do.  When a procedure has ended
+ * it, what it does next belongs to the same CALL.
  */
 void
-note_end(void)
+note_end_otherwise(void)
 {
-	if (likely(error_context_stack == &error_watch && !procedure_goes_on))
-		return;
-	if (trail_mine() == NULL)
-		return;
+	bool		goes_on;
 
-	procedure_goes_on = error_context_stack != NULL && error_context_stack != &error_watch &&
+	if (!trail_is_there())
+	{
+		note_calm = NULL;
+		return;
+	}
+	goes_on = error_context_stack != NULL && error_context_stack != &error_watch &&
 		SPI_inside_nonatomic_context();
-	trail_set_goes_on(procedure_goes_on);
+	trail_set_goes_on(goes_on);
 	watch_errors();
+	note_calm = goes_on ? &nobody : &error_watch;
 }

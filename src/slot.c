@@ -12,7 +12,8 @@
  *   and the slot counts as empty.  Its "use" is an atomic of its own.
  *
  * - the watcher's: "watched" and "muted" are atomics, "reason" and "report"
- *   have counters of their own.
+ *   have counters of their own.  "news" is raised after a mark or a report, so
+ *   that a session which has seen to both looks at nothing else.
  *
  * Beside the slots there is a bit for each, set by a backend when the watcher
  * should look there, and cleared by the watcher before it does: after it has
@@ -72,7 +73,10 @@ static Slot *slots = NULL;
 static pg_atomic_uint64 *announced = NULL;	/* behind the slots */
 
 SlotCall   *slot_call = NULL;
-uint32		slot_report_seen = 0;
+uint32		slot_news_seen = 0;
+
+/* The report that this process has taken last, by its counter. */
+static uint32 report_seen = 0;
 
 static int
 word_count(void)
@@ -109,6 +113,7 @@ slot_shmem_init(void)
 		pg_atomic_init_u64(&slots[i].call.watched, 0);
 		pg_atomic_init_u32(&slots[i].reason_changes, 0);
 		pg_atomic_init_u32(&slots[i].call.report_changes, 0);
+		pg_atomic_init_u32(&slots[i].call.news, 0);
 	}
 }
 
@@ -394,7 +399,7 @@ slot_take_report(TimestampTz at, Excess *report)
 	if (slot == NULL)
 		return false;
 	changes = pg_atomic_read_u32(&slot->call.report_changes);
-	if (changes == slot_report_seen ||
+	if (changes == report_seen ||
 		!change_copy(&slot->call.report_changes, &notice, &slot->report, sizeof(SlotNotice)) ||
 		pg_atomic_read_u32(&slot->call.report_changes) != changes)
 		return false;
@@ -402,9 +407,27 @@ slot_take_report(TimestampTz at, Excess *report)
 	/* reported while it runs this statement: for the next one */
 	if (notice.backend_start == MyStartTimestamp && notice.excess.at > at)
 		return false;
-	slot_report_seen = changes;
+	report_seen = changes;
 	*report = notice.excess;
 	return notice.backend_start == MyStartTimestamp;
+}
+
+/* If this session has seen to all that there is, it is called no more. */
+void
+slot_settle(void)
+{
+	uint32		news = pg_atomic_read_u32(&slot_call->news);
+
+	pg_read_barrier();
+	if (!slot_is_watched() && pg_atomic_read_u32(&slot_call->report_changes) == report_seen)
+		slot_news_seen = news;
+}
+
+static void
+raise_news(SlotCall *call)
+{
+	pg_write_barrier();
+	pg_atomic_write_u32(&call->news, pg_atomic_read_u32(&call->news) + 1);
 }
 
 /* Mark the session whose end the watcher will want to know. */
@@ -412,6 +435,7 @@ void
 slot_watch(int slot, TimestampTz backend_start)
 {
 	pg_atomic_write_u64(&slots[slot].call.watched, (uint64) backend_start);
+	raise_news(&slots[slot].call);
 	pg_memory_barrier();
 }
 
@@ -449,6 +473,7 @@ slot_set_report(int slot, TimestampTz backend_start, const Excess *report)
 	s->report.backend_start = backend_start;
 	s->report.excess = *report;
 	change_end(&s->call.report_changes);
+	raise_news(&s->call);
 }
 
 /* How a marked session ended; nothing to be read if it told nothing. */

@@ -9,6 +9,7 @@
 #define LEAKWATCH_SLOT_H
 
 #include "changes.h"
+#include "local.h"
 #include "miscadmin.h"
 #include "policy.h"
 #include "utils/guc.h"
@@ -46,14 +47,15 @@ typedef struct SlotCall
 {
 	pg_atomic_uint64 watched;	/* backend_start of the marked session, or 0 */
 	pg_atomic_uint32 report_changes;	/* counter over what is reported of it */
+	pg_atomic_uint32 news;		/* raised after each mark and each report */
 } SlotCall;
 
 /*
- * This process's, once it has asked; and the report that it has taken last, by
- * that counter.  Only slot.c changes them.
+ * This process's, once it has asked, and up to which of the news it has seen to
+ * all.  Only slot.c changes them.
  */
-extern SlotCall *slot_call;
-extern uint32 slot_report_seen;
+extern LEAKWATCH_LOCAL SlotCall *slot_call;
+extern LEAKWATCH_LOCAL uint32 slot_news_seen;
 
 extern Size slot_shmem_size(void);
 extern void slot_shmem_init(void);
@@ -65,6 +67,7 @@ extern void slot_publish_going_on(TimestampTz at);
 extern void slot_publish_leaving(void);
 extern bool slot_is_watched(void);
 extern bool slot_find_call(void);
+extern void slot_settle(void);
 extern void slot_announce(void);
 extern void slot_announce_exit(void);
 extern bool slot_publish_end(int sqlerrcode, int fatal);
@@ -74,16 +77,15 @@ extern pg_atomic_uint64 *slot_my_use(void);
 extern bool slot_is_muted(void);
 
 /*
- * Is there anything from the watcher that this session has not seen to: a mark
- * or a report?  Asked for each statement: two reads of memory that is ours.
+ * May there be something from the watcher that this session has not seen to: a
+ * mark or a report?  Asked for each statement: one read of memory that is ours.
  */
 static inline bool
 slot_is_addressed(void)
 {
 	if (unlikely(slot_call == NULL) && !slot_find_call())
 		return false;
-	return pg_atomic_read_u32(&slot_call->report_changes) != slot_report_seen ||
-		pg_atomic_read_u64(&slot_call->watched) == (uint64) MyStartTimestamp;
+	return pg_atomic_read_u32(&slot_call->news) != slot_news_seen;
 }
 
 /* Called by the watcher. */

@@ -36,19 +36,12 @@
 
 #include "access/xact.h"
 #include "common/hashfn.h"
-#include "pgstat.h"
 #include "port/atomics.h"
 #include "port/pg_bitutils.h"
 #include "spells.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
-
-/* How often a backend adds what it has counted, at the most, in us. */
-#define FOLD_INTERVAL	USECS_PER_SEC
-
-/* What is shorter is in the first bucket, as most transactions are; in us. */
-#define SHORT			1000
 
 #define OTHERS_GROUP	0
 #define ROOM_FOR_NAMES	(NUM_SPELL_GROUPS / 4 * 3)
@@ -84,14 +77,7 @@ typedef struct Spells
 
 static Spells *spells = NULL;
 
-/* What this backend has counted and not added yet. */
-static struct
-{
-	uint32		count[NUM_SPELL_KINDS][HISTOGRAM_BUCKETS];
-	uint32		filled[NUM_SPELL_KINDS];	/* bit mask of buckets */
-	uint32		longest[NUM_SPELL_KINDS];	/* ms */
-	TimestampTz folded_at;		/* 0: its end is not prepared yet */
-}			mine;
+SpellsOwn	spells_own = {0};
 
 StaticAssertDecl(HISTOGRAM_BUCKETS <= 32, "the mask has a bit for each bucket");
 
@@ -246,7 +232,8 @@ spells_fold(void)
 {
 	Group	   *group;
 
-	if (spells == NULL || MyProc == NULL || (mine.filled[SPELL_IDLE] | mine.filled[SPELL_TRANSACTION]) == 0)
+	if (spells == NULL || MyProc == NULL ||
+		(spells_own.filled[SPELL_IDLE] | spells_own.filled[SPELL_TRANSACTION]) == 0)
 		return;
 	group = my_group();
 	if (group == NULL)
@@ -255,15 +242,15 @@ spells_fold(void)
 	{
 		Histogram  *histogram = &group->histogram[kind];
 
-		for (uint32 rest = mine.filled[kind]; rest != 0; rest &= rest - 1)
+		for (uint32 rest = spells_own.filled[kind]; rest != 0; rest &= rest - 1)
 		{
 			int			bucket = pg_rightmost_one_pos32(rest);
 
-			add_to(&histogram->count[bucket], mine.count[kind][bucket]);
-			mine.count[kind][bucket] = 0;
+			add_to(&histogram->count[bucket], spells_own.count[kind][bucket]);
+			spells_own.count[kind][bucket] = 0;
 		}
-		raise_to(&histogram->longest, mine.longest[kind]);
-		mine.filled[kind] = mine.longest[kind] = 0;
+		raise_to(&histogram->longest, spells_own.longest[kind]);
+		spells_own.filled[kind] = spells_own.longest[kind] = 0;
 	}
 }
 
@@ -274,82 +261,44 @@ fold_at_exit(int code, Datum arg)
 	spells_fold();
 }
 
-static pg_noinline void
-count(SpellKind kind, int64 usec)
+/* One that is no short one. */
+pg_noinline void
+spells_count_long(SpellKind kind, int64 usec)
 {
 	int			bucket = histogram_bucket(usec);
 
-	mine.count[kind][bucket]++;
-	mine.filled[kind] |= 1u << bucket;
-	if (bucket > 0 && usec / 1000 > mine.longest[kind])
-		mine.longest[kind] = (uint32) Min(usec / 1000, PG_UINT32_MAX);
+	spells_own.count[kind][bucket]++;
+	spells_own.filled[kind] |= 1u << bucket;
+	if (usec / 1000 > spells_own.longest[kind])
+		spells_own.longest[kind] = (uint32) Min(usec / 1000, PG_UINT32_MAX);
 }
 
-/* Is it time to add what has been counted? */
-static inline bool
-is_due(TimestampTz at)
+/* It is time to add what has been counted. */
+pg_noinline void
+spells_fold_at(TimestampTz at)
 {
-	return unlikely((uint64) (at - mine.folded_at) >= FOLD_INTERVAL);
-}
-
-static pg_noinline void
-fold_at(TimestampTz at)
-{
-	if (mine.folded_at == 0)
+	if (spells_own.folded_at == 0)
 		on_shmem_exit(fold_at_exit, (Datum) 0);
-	mine.folded_at = at;
+	spells_own.folded_at = at;
 	spells_fold();
 }
 
 /*
  * A session has gone on that was idle in its transaction.  The server begins to
  * add up anew when it has reported that, which is outside a transaction: BEGIN
- * notices.
+ * notices.  In a transaction that has failed nothing is executed but what ends
+ * that, and idleness there is another kind.
  */
-static pg_noinline void
-went_on(PgStat_Counter *seen)
+void
+spells_went_on(TimestampTz at, bool utility)
 {
 	PgStat_Counter idle = pgStatTransactionIdleTime;
-	int64		spell = idle > *seen ? idle - *seen : idle;
+	int64		spell = idle > spells_own.idle_seen ? idle - spells_own.idle_seen : idle;
 
-	*seen = idle;
-	if (spell == 0 || MyBackendType != B_BACKEND || IsAbortedTransactionBlockState())
+	spells_own.idle_seen = idle;
+	if (spell == 0 || MyBackendType != B_BACKEND || (utility && IsAbortedTransactionBlockState()))
 		return;
-	count(SPELL_IDLE, spell);
-	if (is_due(GetCurrentStatementStartTimestamp()))
-		fold_at(GetCurrentStatementStartTimestamp());
-}
-
-/* A statement is about to be executed. */
-void
-spells_note_idle(void)
-{
-	static PgStat_Counter seen = 0;
-
-	if (unlikely(pgStatTransactionIdleTime != seen))
-		went_on(&seen);
-}
-
-/* A transaction is over.  When, the server will want to know in a moment. */
-void
-spells_note_transaction(void)
-{
-	TimestampTz at;
-	int64		length;
-
-	if (MyBackendType != B_BACKEND || proc_exit_inprogress)
-		return;
-	at = GetCurrentTransactionStopTimestamp();
-	length = at - GetCurrentTransactionStartTimestamp();
-	if (likely(length < SHORT))
-	{
-		mine.count[SPELL_TRANSACTION][0]++;
-		mine.filled[SPELL_TRANSACTION] |= 1;
-	}
-	else
-		count(SPELL_TRANSACTION, length);
-	if (is_due(at))
-		fold_at(at);
+	spells_count(SPELL_IDLE, spell, at);
 }
 
 /* ---------- reading ---------- */

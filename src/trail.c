@@ -21,7 +21,6 @@
 
 #include "compat.h"
 
-#include "changes.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "sqlcommenter.h"
@@ -29,17 +28,9 @@
 #include "storage/shmem.h"
 #include "trail.h"
 
-typedef struct TrailSlot
-{
-	pg_atomic_uint32 changes;
-	Trail		trail;
-} TrailSlot;
-
 static char *slots = NULL;
 
-/* This process's, once it is known to have one. */
-static TrailSlot *mine = NULL;
-const Trail *trail_own = NULL;
+TrailOwn	trail_own = {0};
 
 /* ---------- shared memory ---------- */
 
@@ -88,24 +79,37 @@ trail_shmem_init(void)
 /* ---------- writing ---------- */
 
 /*
- * The first time that a process asks for its trail.  Only sessions of clients
- * are judged; a parallel worker has its leader's text before it.
+ * May this process have a trail?  Only sessions of clients are judged; a
+ * parallel worker has its leader's text before it.
  */
-const Trail *
-trail_find_mine(void)
+bool
+trail_is_there(void)
 {
-	if (slots == NULL || MyBackendType != B_BACKEND || compat_my_slot() < 0)
-		return NULL;
-	mine = get_slot(compat_my_slot());
-	trail_own = &mine->trail;
-	return trail_own;
+	return slots != NULL && MyBackendType == B_BACKEND && compat_my_slot() >= 0 &&
+		!proc_exit_inprogress;
 }
 
-/* Has this process written there, and not one that had the slot before? */
+/*
+ * The first time that a process asks for its trail, to write there: it is no
+ * longer that of who had the slot before.
+ */
 bool
-trail_is_own(const Trail *trail)
+trail_find_own(void)
 {
-	return trail->pid == MyProcPid && trail->backend_start == MyStartTimestamp;
+	TrailSlot  *slot;
+
+	if (!trail_is_there())
+		return false;
+	slot = trail_own.slot = get_slot(compat_my_slot());
+	change_begin(&slot->changes);
+	slot->trail.pid = MyProcPid;
+	slot->trail.backend_start = MyStartTimestamp;
+	slot->trail.transaction = 0;
+	slot->trail.goes_on = false;
+	slot->trail.used = 0;
+	slot->trail.total = 0;
+	change_end(&slot->changes);
+	return true;
 }
 
 static pg_noinline bool
@@ -117,25 +121,33 @@ is_copy(const char *copied, const char *text, size_t length)
 	return strcmp(copied, copy) == 0;
 }
 
-/* Is this what has a place there? */
-bool
-trail_is_same(const TrailStatement *statement, const TrailNote *note)
+/* Is this what has a place there, of which the length is the same? */
+static bool
+is_same_text(const TrailStatement *statement, const TrailNote *note)
 {
-	if (likely(statement->length != (uint32) note->length) ||
-		statement->redacted != note->redacted)
+	if (statement->redacted != note->redacted)
 		return false;
 	if (note->length <= STATEMENT_SIZE)
 		return memcmp(statement->text, note->text, note->length) == 0;
 	return is_copy(statement->text, note->text, note->length);
 }
 
+bool
+trail_is_same(const TrailStatement *statement, const TrailNote *note)
+{
+	return statement->length == (uint32) note->length && is_same_text(statement, note);
+}
+
 static int
 find_same(const Trail *trail, const TrailNote *note)
 {
-	for (int i = 0; i < trail->used; i++)
+	const TrailStatement *end = trail->statements + trail->used;
+	uint32		length = (uint32) note->length;
+
+	for (const TrailStatement *statement = trail->statements; statement < end; statement++)
 	{
-		if (trail_is_same(&trail->statements[i], note))
-			return i;
+		if (unlikely(statement->length == length) && is_same_text(statement, note))
+			return statement - trail->statements;
 	}
 	return TRAIL_NOWHERE;
 }
@@ -146,23 +158,21 @@ see_tag(void *state, const char *key, size_t key_length, const char *value, size
 	*(bool *) state = true;
 }
 
-static pg_noinline bool
-has_tags(const char *text, size_t length)
+pg_noinline bool
+trail_has_tags(const TrailStatement *statement)
 {
 	char		scratch[STATEMENT_SIZE];
 	bool		found = false;
 
-	sqlcommenter_parse(text, length, scratch, see_tag, &found);
+	sqlcommenter_parse(statement->text, strlen(statement->text), scratch, see_tag, &found);
 	return found;
 }
 
-/* Does it start or end with what may be a comment? */
-static inline bool
-may_have_tags(const char *text, size_t length)
+/* Keep of a text that is too long its beginning and its end. */
+pg_noinline void
+trail_copy_long(TrailStatement *statement, const char *text, size_t length)
 {
-	while (length > 0 && (text[length - 1] == ';' || text[length - 1] <= ' '))
-		length--;
-	return length > 0 && (text[0] == '/' || text[length - 1] == '/' || text[0] <= ' ');
+	statement_copy(statement->text, text, length, GetDatabaseEncoding());
 }
 
 /*
@@ -260,38 +270,8 @@ make_place(Trail *trail, const TrailNote *note)
 	return place;
 }
 
-/* A statement gets a place. */
-static inline void
-fill_place(Trail *trail, TrailStatement *statement, const TrailNote *note)
-{
-	size_t		length = note->length;
-
-	statement->at = note->at;
-	statement->last_at = note->at;
-	statement->query_id = note->query_id;
-	statement->sqlerrcode = note->sqlerrcode;
-	statement->count = 1;
-	statement->dropped = trail->dropped;
-	statement->ordinal = (uint32) trail->total;
-	statement->last_ordinal = (uint32) trail->total;
-	statement->length = (uint32) length;
-	statement->class = note->class;
-	statement->changed = note->changed;
-	statement->redacted = note->redacted;
-	if (likely(length <= STATEMENT_SIZE))
-	{
-		memcpy(statement->text, note->text, length);
-		statement->text[length] = '\0';
-	}
-	else
-		length = statement_copy(statement->text, note->text, length, GetDatabaseEncoding());
-	statement->tagged = may_have_tags(statement->text, length) &&
-		has_tags(statement->text, length);
-	trail->dropped = 0;
-}
-
 /* It comes again. */
-static inline void
+static void
 count_again(const Trail *trail, TrailStatement *statement, const TrailNote *note)
 {
 	statement->last_at = note->at;
@@ -301,53 +281,24 @@ count_again(const Trail *trail, TrailStatement *statement, const TrailNote *note
 	statement->changed |= note->changed;
 }
 
-/* The transaction's first statement: what there is is of another one. */
-static inline int
-begin_transaction(Trail *trail, TimestampTz transaction, const TrailNote *note)
-{
-	trail->pid = MyProcPid;
-	trail->backend_start = MyStartTimestamp;
-	trail->transaction = transaction;
-	trail->goes_on = false;
-	trail->used = 1;
-	trail->dropped = 0;
-	trail->total = 1;
-	fill_place(trail, &trail->statements[0], note);
-	return 0;
-}
-
 /* One more statement of the transaction. */
-static inline int
-go_on(Trail *trail, const TrailNote *note)
+int
+trail_go_on(const TrailNote *note)
 {
-	int			place = find_same(trail, note);
+	TrailSlot  *slot = trail_own.slot;
+	Trail	   *trail = &slot->trail;
+	int			place;
 
+	change_begin(&slot->changes);
 	trail->total++;
+	place = find_same(trail, note);
 	if (place >= 0)
 		count_again(trail, &trail->statements[place], note);
 	else if ((place = make_place(trail, note)) >= 0)
-		fill_place(trail, &trail->statements[place], note);
+		trail_fill(trail, &trail->statements[place], *note);
 	else
 		trail->dropped++;
-	return place;
-}
-
-/*
- * Add a statement to the trail of this process, which it has, or count it if
- * it is there.  Returns its place, or TRAIL_NOWHERE.
- */
-int
-trail_add(TimestampTz transaction, const TrailNote *note)
-{
-	Trail	   *trail = &mine->trail;
-	int			place;
-
-	change_begin(&mine->changes);
-	if (trail->transaction != transaction || !trail_is_own(trail) || trail->total == 0)
-		place = begin_transaction(trail, transaction, note);
-	else
-		place = go_on(trail, note);
-	change_end(&mine->changes);
+	change_end(&slot->changes);
 	return place;
 }
 
@@ -355,44 +306,53 @@ trail_add(TimestampTz transaction, const TrailNote *note)
 void
 trail_set_changed(int place)
 {
-	change_begin(&mine->changes);
-	mine->trail.statements[place].changed = true;
-	mine->trail.statements[place].class = COMMAND_APPLICATION;
-	change_end(&mine->changes);
+	TrailSlot  *slot = trail_own.slot;
+
+	change_begin(&slot->changes);
+	slot->trail.statements[place].changed = true;
+	slot->trail.statements[place].class = COMMAND_APPLICATION;
+	change_end(&slot->changes);
 }
 
 /* It has failed. */
 void
 trail_set_failed(int place, int sqlerrcode)
 {
-	change_begin(&mine->changes);
-	mine->trail.statements[place].sqlerrcode = sqlerrcode;
-	change_end(&mine->changes);
+	TrailSlot  *slot = trail_own.slot;
+
+	change_begin(&slot->changes);
+	slot->trail.statements[place].sqlerrcode = sqlerrcode;
+	change_end(&slot->changes);
 }
 
 /* A procedure has ended the transaction, and works in another. */
 void
 trail_set_goes_on(bool goes_on)
 {
-	if (mine->trail.goes_on == goes_on || !trail_is_own(&mine->trail))
+	TrailSlot  *slot = trail_own.slot;
+
+	if (slot == NULL || slot->trail.goes_on == goes_on)
 		return;
-	change_begin(&mine->changes);
-	mine->trail.goes_on = goes_on;
-	change_end(&mine->changes);
+	change_begin(&slot->changes);
+	slot->trail.goes_on = goes_on;
+	change_end(&slot->changes);
 }
 
 /* Text is no longer wanted: drop what there is. */
 void
 trail_clear(void)
 {
-	if (mine->trail.total == 0)
+	TrailSlot  *slot = trail_own.slot;
+
+	if (slot->trail.total == 0)
 		return;
-	change_begin(&mine->changes);
-	mine->trail.total = 0;
-	mine->trail.used = 0;
-	mine->trail.transaction = 0;
-	memset(mine->trail.statements, 0, sizeof(TrailStatement) * guc_trail_length);
-	change_end(&mine->changes);
+	change_begin(&slot->changes);
+	slot->trail.total = 0;
+	slot->trail.used = 0;
+	slot->trail.transaction = 0;
+	memset(slot->trail.statements, 0, sizeof(TrailStatement) * guc_trail_length);
+	change_end(&slot->changes);
+	trail_own.transaction = 0;
 }
 
 /* ---------- reading ---------- */

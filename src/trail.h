@@ -8,7 +8,9 @@
 #ifndef LEAKWATCH_TRAIL_H
 #define LEAKWATCH_TRAIL_H
 
+#include "changes.h"
 #include "command.h"
+#include "local.h"
 #include "policy.h"
 #include "statement.h"
 #include "storage/ipc.h"
@@ -67,23 +69,8 @@ extern Size trail_size(void);
 extern Size trail_shmem_size(void);
 extern void trail_shmem_init(void);
 
-/* The trail of this process, once it is known to have one. */
-extern const Trail *trail_own;
-extern const Trail *trail_find_mine(void);
-
-/* The trail of this process, or NULL when it has none. */
-static inline const Trail *
-trail_mine(void)
-{
-	if (unlikely(proc_exit_inprogress))
-		return NULL;
-	return likely(trail_own != NULL) ? trail_own : trail_find_mine();
-}
-
 /* Called by a backend, for itself, if it has a trail. */
-extern bool trail_is_own(const Trail *trail);
 extern bool trail_is_same(const TrailStatement *statement, const TrailNote *note);
-extern int	trail_add(TimestampTz transaction, const TrailNote *note);
 extern void trail_set_changed(int place);
 extern void trail_set_failed(int place, int sqlerrcode);
 extern void trail_set_goes_on(bool goes_on);
@@ -99,5 +86,117 @@ extern int64 trail_dropped_before(const Trail *trail, int n);
 extern const TrailStatement *trail_statement(const Trail *trail, int n);
 extern const TrailStatement *trail_before(const Trail *trail, const TrailStatement *newer);
 extern const TrailStatement *trail_of_application(const Trail *trail, bool newest);
+
+/*
+ * private part: what every statement passes through
+ */
+
+/* A trail in shared memory. */
+typedef struct TrailSlot
+{
+	pg_atomic_uint32 changes;
+	Trail		trail;
+} TrailSlot;
+
+/* That of this process; only this file and trail.c change it. */
+typedef struct TrailOwn
+{
+	TrailSlot  *slot;			/* NULL: it has not been asked for */
+	TimestampTz transaction;	/* that it is of; 0: of none yet */
+} TrailOwn;
+
+extern LEAKWATCH_LOCAL TrailOwn trail_own;
+
+extern bool trail_is_there(void);
+extern bool trail_find_own(void);
+extern int	trail_go_on(const TrailNote *note);
+extern void trail_copy_long(TrailStatement *statement, const char *text, size_t length);
+extern bool trail_has_tags(const TrailStatement *statement);
+
+/* The trail of this process, taken over; NULL when it has none. */
+static inline const Trail *
+trail_mine(void)
+{
+	if (unlikely(proc_exit_inprogress) ||
+		(unlikely(trail_own.slot == NULL) && !trail_find_own()))
+		return NULL;
+	return &trail_own.slot->trail;
+}
+
+/* Does it start or end with what may be a comment?  Most start with a letter. */
+static inline bool
+trail_may_have_tags(const char *text, size_t length)
+{
+	if (likely((unsigned char) text[0] > '/') && length > 0 &&
+		(unsigned char) text[length - 1] > '/' && text[length - 1] != ';')
+		return false;
+	while (length > 0 && (text[length - 1] == ';' || text[length - 1] <= ' '))
+		length--;
+	return length > 0 && (text[0] == '/' || text[length - 1] == '/' || text[0] <= ' ');
+}
+
+/* A statement gets a place. */
+static inline void
+trail_fill(Trail *trail, TrailStatement *statement, TrailNote note)
+{
+	statement->at = note.at;
+	statement->last_at = note.at;
+	statement->query_id = note.query_id;
+	statement->sqlerrcode = note.sqlerrcode;
+	statement->count = 1;
+	statement->dropped = trail->dropped;
+	statement->ordinal = (uint32) trail->total;
+	statement->last_ordinal = (uint32) trail->total;
+	statement->length = (uint32) note.length;
+	statement->class = note.class;
+	statement->changed = note.changed;
+	statement->redacted = note.redacted;
+	trail->dropped = 0;
+	if (likely(note.length <= STATEMENT_SIZE))
+	{
+		memcpy(statement->text, note.text, note.length);
+		statement->text[note.length] = '\0';
+	}
+	else
+		trail_copy_long(statement, note.text, note.length);
+	statement->tagged = unlikely(trail_may_have_tags(note.text, note.length)) &&
+		trail_has_tags(statement);
+}
+
+/* A transaction's first statement: what there is is of another one. */
+static inline void
+trail_begin(TimestampTz transaction, TrailNote note)
+{
+	TrailSlot  *slot = trail_own.slot;
+	Trail	   *trail = &slot->trail;
+
+	change_begin(&slot->changes);
+	trail_own.transaction = transaction;
+	trail->transaction = transaction;
+	trail->goes_on = false;
+	trail->used = 1;
+	trail->dropped = 0;
+	trail->total = 1;
+	trail_fill(trail, &trail->statements[0], note);
+	change_end(&slot->changes);
+}
+
+/*
+ * Add a statement to the trail of this process, which it has, or count it if
+ * it is there.  Returns its place, or TRAIL_NOWHERE.
+ */
+static inline int
+trail_add(TimestampTz transaction, TrailNote note)
+{
+	static TrailNote next;
+
+	if (trail_own.transaction != transaction)
+	{
+		trail_begin(transaction, note);
+		return 0;
+	}
+	next = note;
+	return trail_go_on(&next);
+}
 
 #endif							/* LEAKWATCH_TRAIL_H */

@@ -83,14 +83,12 @@ typedef struct Uses
 
 static Uses *uses = NULL;
 
-#define WORD_WORK(word)		((word) & ~UINT64CONST(0xFFFF))
+#define WORD_WORK(word)		USE_WORD_WITHOUT_WORK(word, 0)
 #define WORD_LAST(word)		((SuspectLast) ((word) >> 8 & 0xFF))
 #define WORD_FAILED			UINT64CONST(1)
 
 /* Of utility statements: their tags take the other half. */
 #define SHAPE_OF_UTILITY	0x8000
-
-static pg_atomic_uint64 *my_use = NULL; /* NULL: it is not a client's */
 
 UseNotes	use_notes = {.gap = PG_INT64_MAX};
 pg_atomic_uint64 *use_ticked_at = NULL;
@@ -147,7 +145,7 @@ unpack(uint64 word)
 static uint64
 word_without_work(SuspectLast last)
 {
-	return WORD_WORK(use_notes.word) | USE_WORD(0, 0, last);
+	return USE_WORD_WITHOUT_WORK(use_notes.word, last);
 }
 
 /* What a function is called for, by the first thing that a query returns. */
@@ -169,9 +167,6 @@ describe_utility(const Node *utility)
 
 	switch (nodeTag(utility))
 	{
-		case T_TransactionStmt:
-			last = SUSPECT_LAST_CONTROL;
-			break;
 		case T_DiscardStmt:
 		case T_UnlistenStmt:
 			last = SUSPECT_LAST_RESET;
@@ -267,8 +262,8 @@ free_since(void)
 }
 
 /*
- * A statement has come in at this time that is not like the one before, or not
- * soon after it.
+ * A statement has come in at this time that is not soon after the one before, or
+ * may be the first work.
  */
 void
 use_note_news(TimestampTz at, uint64 word)
@@ -281,11 +276,6 @@ use_note_news(TimestampTz at, uint64 word)
 	if (first || (begun_at > use_notes.at && at - since > use_notes.gap))
 		post(USE_TAKEN, at, since, word);
 	use_notes.worked |= first;
-	if (word != use_notes.word)
-	{
-		use_notes.word = word;
-		pg_atomic_write_u64(my_use, word);
-	}
 }
 
 /* on_shmem_exit callback */
@@ -307,10 +297,10 @@ use_connect(void)
 {
 	if (uses == NULL || !OidIsValid(MyDatabaseId))
 		return;
-	my_use = slot_my_use();
-	if (my_use == NULL)
+	use_notes.published = slot_my_use();
+	if (use_notes.published == NULL)
 		return;
-	pg_atomic_write_u64(my_use, 0);
+	pg_atomic_write_u64(use_notes.published, 0);
 	use_notes.at = GetCurrentStatementStartTimestamp();
 	use_notes.on = use_notes.gap != PG_INT64_MAX;
 	if (use_notes.on)
@@ -325,7 +315,7 @@ use_connect(void)
 void
 use_set_pace(int ms)
 {
-	bool		on = ms > 0 && my_use != NULL;
+	bool		on = ms > 0 && use_notes.published != NULL;
 
 	/* what has not been noted so far is not known to have been idleness */
 	if (on && !use_notes.on)
@@ -340,10 +330,8 @@ use_note_other(const PlannedStmt *statement, TimestampTz at)
 {
 	uint64		word = describe_other(statement);
 
-	if (word != use_notes.word || at - use_notes.at > use_notes.gap)
-		use_note_news(at, word);
+	use_note_word(at, word);
 	use_notes.settled = WORD_LAST(word) == SUSPECT_LAST_WORK;
-	use_notes.at = at;
 }
 
 /*
@@ -360,16 +348,13 @@ use_end_otherwise(bool failed)
 		return;
 	at = GetCurrentStatementStartTimestamp();
 	if (!use_notes.noted && at - use_notes.at > use_notes.gap)
-		use_note_news(at, word_without_work(SUSPECT_LAST_PROBE));
+		use_note_word(at, word_without_work(SUSPECT_LAST_PROBE));
 	use_notes.noted = false;
 	use_notes.at = at;
 	if ((TimestampTz) pg_atomic_read_u64(use_ticked_at) > at)
 		use_notes.ended_at = GetCurrentTransactionStopTimestamp();
 	if (failed && WORD_LAST(use_notes.word) != SUSPECT_LAST_CONTROL)
-	{
-		use_notes.word |= WORD_FAILED;
-		pg_atomic_write_u64(my_use, use_notes.word);
-	}
+		use_publish(use_notes.word | WORD_FAILED);
 }
 
 /* ---------- the watcher ---------- */

@@ -9,6 +9,7 @@
 #define LEAKWATCH_USE_H
 
 #include "datatype/timestamp.h"
+#include "local.h"
 #include "nodes/plannodes.h"
 #include "port/atomics.h"
 #include "pool.h"
@@ -69,6 +70,10 @@ extern UseWord use_of(int slot);
 #define USE_WORD(oid, shape, last) \
 	((uint64) (oid) << 32 | (uint64) (uint16) (shape) << 16 | (uint64) (last) << 8)
 
+/* The same work, and another last statement. */
+#define USE_WORD_WITHOUT_WORK(word, last) \
+	(((word) & ~UINT64CONST(0xFFFF)) | USE_WORD(0, 0, last))
+
 /* What this session has noted. */
 typedef struct UseNotes
 {
@@ -81,40 +86,78 @@ typedef struct UseNotes
 								 * to be later */
 	int64		gap;			/* us */
 	uint64		word;			/* as in the slot */
+	pg_atomic_uint64 *published;	/* there; NULL: it is not a client's */
 } UseNotes;
 
-extern UseNotes use_notes;
-extern pg_atomic_uint64 *use_ticked_at;
+extern LEAKWATCH_LOCAL UseNotes use_notes;
+extern LEAKWATCH_LOCAL pg_atomic_uint64 *use_ticked_at;
 
 extern void use_note_news(TimestampTz at, uint64 word);
 extern void use_note_other(const PlannedStmt *statement, TimestampTz at);
 extern void use_end_otherwise(bool failed);
 
+/* What this session was last used for. */
+static inline void
+use_publish(uint64 word)
+{
+	use_notes.word = word;
+	pg_atomic_write_u64(use_notes.published, word);
+}
+
+/* A statement has come in at this time, which is this word. */
+static inline void
+use_note_word(TimestampTz at, uint64 word)
+{
+	if (unlikely(at - use_notes.at > use_notes.gap || !use_notes.worked))
+		use_note_news(at, word);
+	if (word != use_notes.word)
+		use_publish(word);
+	use_notes.at = at;
+}
+
+/* Is nothing more to be noted, at all or of a message that came in at this time? */
+static inline bool
+use_is_settled(TimestampTz at)
+{
+	return !use_notes.on || (at == use_notes.at && use_notes.settled);
+}
+
 /*
- * A statement is about to be executed, the client's or one within it, of a
- * message that came in at this time.  Statements that differ only in their
- * constants have the same word.
+ * A query is about to be executed, the client's or one within it, of a message
+ * that came in at this time.  Queries that differ only in their constants have
+ * the same word.
  */
 static inline void
-use_note(const PlannedStmt *statement, TimestampTz at)
+use_note_query(const PlannedStmt *statement, TimestampTz at)
 {
-	uint64		word;
-
-	if (!use_notes.on || (use_notes.settled && at == use_notes.at))
+	if (use_is_settled(at))
 		return;
 	use_notes.noted = true;
-	if (unlikely(statement->relationOids == NIL || statement->utilityStmt != NULL))
+	if (unlikely(statement->relationOids == NIL))
 	{
 		use_note_other(statement, at);
 		return;
 	}
-	word = USE_WORD(linitial_oid(statement->relationOids),
-					statement->commandType | list_length(statement->planTree->targetlist) << 4,
-					SUSPECT_LAST_WORK);
-	if (unlikely(word != use_notes.word) || at - use_notes.at > use_notes.gap)
-		use_note_news(at, word);
+	use_note_word(at, USE_WORD(linitial_oid(statement->relationOids),
+							   statement->commandType | list_length(statement->planTree->targetlist) << 4,
+							   SUSPECT_LAST_WORK));
 	use_notes.settled = true;
-	use_notes.at = at;
+}
+
+/* The same of a utility statement.  What begins or ends a transaction is no work. */
+static inline void
+use_note_utility(const PlannedStmt *statement, TimestampTz at)
+{
+	if (use_is_settled(at))
+		return;
+	use_notes.noted = true;
+	if (!IsA(statement->utilityStmt, TransactionStmt))
+	{
+		use_note_other(statement, at);
+		return;
+	}
+	use_note_word(at, USE_WORD_WITHOUT_WORK(use_notes.word, SUSPECT_LAST_CONTROL));
+	use_notes.settled = false;
 }
 
 /* A transaction has ended. */

@@ -83,8 +83,8 @@ sub costs
 	my @pg_ctl = ('pg_ctl', '--silent', '--wait', '--pgdata', $node->data_dir);
 	system_or_bail(@pg_ctl, '--log', $node->logfile, '-p', callgrind_program($directory), 'start');
 	eval {
-		# the first of each fills caches
-		per_transaction($node, $directory, $_, 10) foreach @$workloads;
+		# a page that is read from disk, or the first time, costs more
+		instructions($node, $directory, $_, 2 * $n) foreach @$workloads;
 		$cost{$_} = per_transaction($node, $directory, $_, $n) foreach @$workloads;
 	};
 	my $error = $@;
