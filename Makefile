@@ -46,6 +46,7 @@ OBJS = \
 	src/html.o \
 	src/incident.o \
 	src/judge.o \
+	src/kin.o \
 	src/kind.o \
 	src/known.o \
 	src/landmark.o \

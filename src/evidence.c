@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "evidence.h"
+#include "kin.h"
 
 #define FORGET_USES		400.0	/* the order is that of so many uses */
 #define LEAST_ORDER		0.01	/* uses: what was not seen for long may come */
@@ -28,21 +29,42 @@
 #define COMPANY			0.5		/* leaks come in company: odds of another */
 #define CERTAIN_ORDER	0.9
 #define MOST_OF_USE		3.0
-#define MOST_EARLY		1.5
+#define HELD			0.05	/* idle ones that are given back only later */
 #define MOST_SPARED		6.0
 #define MOST_FAILED		4.0
 #define FAILED_LEAKS	0.2		/* a guess: leaks by an error path */
 #define MOST_BY_AGE		4.0
+#define OPENED_SLIP		0.1		/* connections opened while one is free */
 #define SAME_POOL		0.8		/* if it is not known that several differ */
+
+/* What two accounts of it come to, of which this is how likely the one is. */
+static double
+either(double likely, double one, double other)
+{
+	double		less = Min(one, other);
+
+	return less - log(likely * exp(less - one) + (1 - likely) * exp(less - other));
+}
+
+/* What others of its pool did speaks only if they are of its pool. */
+static double
+if_certain(const SuspectMember *member, double evidence)
+{
+	double		certain;
+
+	if (!member->among_several)
+		return evidence;
+	certain = 1 / (1 + exp(-member->certain / 8.0));
+	return either(certain, evidence, 0);
+}
 
 double
 evidence_of(const SuspectMember *member)
 {
-	double		sum = 0;
+	const float *sign = member->sign;
 
-	for (int i = 0; i < NUM_SUSPECT_SIGNS; i++)
-		sum += member->sign[i];
-	return sum;
+	return if_certain(member, sign[SUSPECT_PASSED] + sign[SUSPECT_OPENED] + sign[SUSPECT_SPARED] + sign[SUSPECT_QUEUED]) +
+		sign[SUSPECT_OUTLIVED] + sign[SUSPECT_AGED] + sign[SUSPECT_UNMARKED] + sign[SUSPECT_FAILED];
 }
 
 static double
@@ -64,7 +86,7 @@ void
 evidence_clear(SuspectMember *member)
 {
 	memset(member->sign, 0, sizeof(member->sign));
-	member->early = 0;
+	member->passed_at_once = member->passed_ripe = 0;
 	member->alone = member->full = member->queued = 0;
 	member->passed = 0;
 	member->opened = member->spared = 0;
@@ -72,14 +94,26 @@ evidence_clear(SuspectMember *member)
 	member->suspected = false;
 }
 
+static bool
+is_warm(const SuspectGroup *group, int64 at, int64 pace)
+{
+	return group->first_use != 0 && at >= group->first_use + WARM_UP * pace;
+}
+
 static void
 add(const SuspectGroup *group, SuspectMember *member, SuspectSign sign, double evidence, int64 at, int64 pace)
 {
-	if (group->first_use == 0 || at < group->first_use + WARM_UP * pace)
+	if (!is_warm(group, at, pace))
 		return;
 	member->sign[sign] += evidence;
 	if (member->strong_at == 0 && evidence_of(member) >= EVIDENCE_STRONG)
 		member->strong_at = at;
+}
+
+static void
+set_sign(const SuspectGroup *group, SuspectMember *member, SuspectSign sign, double evidence, int64 at, int64 pace)
+{
+	add(group, member, sign, evidence - member->sign[sign], at, pace);
 }
 
 static bool
@@ -161,7 +195,7 @@ line_up(SuspectGroup *group, Choice *choice, const SuspectMember *other, int64 p
 	bool		ripe = is_ripe(other, choice->at, pace);
 	double		weight;
 
-	choice->kin[seat] = pool_kinship(group, choice->taken, other);
+	choice->kin[seat] = kin_likely(group, choice->taken, other);
 	choice->weight[seat] = evidence_chance_free(other) * choice->kin[seat];
 	weight = choice->weight[seat];
 	choice->likely.count += weight;
@@ -179,7 +213,7 @@ line_up(SuspectGroup *group, Choice *choice, const SuspectMember *other, int64 p
 		}
 	}
 	if (!tied)
-		pool_note_race(group, choice->taken, choice->since, other);
+		kin_note_taken(group, choice->taken, choice->since, other);
 }
 
 /* How likely it is that this one was taken, with whom stands in these rows. */
@@ -196,6 +230,15 @@ likelihood(const SuspectGroup *group, const Row *row, double all, double slip)
 	return Max(0, any / total - STALLS) / row->count + STALLS / all + sum * (1 - slip) / total;
 }
 
+/* How much likelier it is without that one than with these, if it is kin. */
+static double
+weigh_row(const SuspectGroup *group, const Choice *choice, const Row *in, double isnt, double kin)
+{
+	double		is = likelihood(group, in, choice->likely.count, choice->slip);
+
+	return Min(MOST_OF_USE, log(isnt / (kin * is + (1 - kin) * isnt)));
+}
+
 /* Was it chance that another was taken, and not this one? */
 static void
 weigh(const SuspectGroup *group, const Choice *choice, SuspectMember *other, int64 pace)
@@ -205,12 +248,16 @@ weigh(const SuspectGroup *group, const Choice *choice, SuspectMember *other, int
 	bool		ripe = is_ripe(other, choice->at, pace);
 	Row			in = choice->likely;
 	Row			out = choice->likely;
-	double		is,
-				isnt,
-				evidence;
+	Row			late;			/* as in, if it was given back when ripe */
+	double		isnt;
+
+	other->passed++;
+	if (!is_warm(group, choice->at, pace) || (other->among_several && kin < 0.5))
+		return;
 
 	in.count += 1 - weight;
 	out.count -= weight;
+	late = in;
 	for (int order = POOL_NEWEST; order < NUM_POOL_ORDERS; order++)
 	{
 		double		own = ripe ? passes(weight, choice->slip) : 1;
@@ -219,21 +266,20 @@ weigh(const SuspectGroup *group, const Choice *choice, SuspectMember *other, int
 		if (!stands_before(choice, other, order))
 			continue;
 		in.clear[order] *= choice->slip / own;
+		late.clear[order] = in.clear[order];
 		if (order == POOL_FIRST)
 			out.clear[order] /= own;
 		else
 			out.clear[order] = choice->loose.clear[order] / own_loose;
 	}
-	is = likelihood(group, &in, choice->likely.count, choice->slip);
+	if (other->free_since <= choice->since && other->free_since + POOL_RIPE(pace) > choice->since)
+		late.clear[POOL_NEWEST] *= choice->slip;
 	isnt = likelihood(group, &out, choice->likely.count, choice->slip);
-	evidence = Min(MOST_OF_USE, log(isnt / (kin * is + (1 - kin) * isnt)));
-	if (!ripe)
-	{
-		evidence = Min(evidence, MOST_EARLY - other->early);
-		other->early += evidence;
-	}
-	add(group, other, SUSPECT_PASSED, evidence, choice->at, pace);
-	other->passed++;
+	other->passed_at_once += weigh_row(group, choice, &in, isnt, kin);
+	if (ripe)
+		other->passed_ripe += weigh_row(group, choice, &late, isnt, kin);
+	set_sign(group, other, SUSPECT_PASSED,
+			 either(HELD, other->passed_ripe, other->passed_at_once), choice->at, pace);
 }
 
 /* Which order explains it best that this one was taken? */
@@ -288,20 +334,6 @@ choose(SuspectGroup *group, const SuspectMember *taken, int64 since, int64 at, i
 	learn_order(group, &choice);
 }
 
-/* How likely no other than this one is free. */
-static double
-alone(const SuspectGroup *group, int seat, const double *free)
-{
-	double		none = 1;
-
-	for (int i = 0; i < group->nseats && none > 1e-6; i++)
-	{
-		if (i != seat && free[i] > 0)
-			none *= 1 - free[i] * pool_kinship_at_most(group, group->seats[seat], group->seats[i]);
-	}
-	return none;
-}
-
 /* Time has gone by: for whom was it a time in which no other was free? */
 void
 evidence_of_time(SuspectGroup *group, int64 at, int64 pace)
@@ -330,7 +362,7 @@ evidence_of_time(SuspectGroup *group, int64 at, int64 pace)
 
 		if (member == NULL || !is_free(member, at, pace) || !is_ripe(member, at, pace))
 			continue;
-		member->alone = alone(group, i, free);
+		member->alone = kin_none_free(group, member, free);
 		member->full += passed * member->alone;
 	}
 }
@@ -352,7 +384,7 @@ end_queue(SuspectGroup *group, const SuspectMember *taken, int64 at, int64 pace)
 
 		if (other == NULL || other == taken || other->full <= 0)
 			continue;
-		expected = Min(1, rate * other->full * pool_kinship(group, taken, other));
+		expected = Min(1, rate * other->full * kin_likely(group, taken, other));
 		other->queued += expected;
 		add(group, other, SUSPECT_QUEUED, expected * truth, at, pace);
 		other->full = 0;
@@ -381,7 +413,7 @@ void
 evidence_of_opening(SuspectGroup *group, const SuspectMember *opened, int64 at, int64 pace)
 {
 	double		slip = pool_contrary(group);
-	double		same = group->structured ? group->kin : pool_is_several(group) ? 0.5 : 1;
+	double		same = group->structured ? 1.0 / group->pools : pool_is_several(group) ? 0.5 : 1;
 	double		out[SUSPECT_SEATS];
 	double		all_out = 1;
 
@@ -404,8 +436,10 @@ evidence_of_opening(SuspectGroup *group, const SuspectMember *opened, int64 at, 
 		if (other == NULL || out[i] <= 0)
 			continue;
 		others = all_out / out[i];
-		add(group, other, SUSPECT_OPENED,
-			log((same * (others + slip * (1 - others)) + 1 - same) / (same * slip + 1 - same)), at, pace);
+		kin_note_opened(group, opened, other);
+		if (!other->among_several)
+			add(group, other, SUSPECT_OPENED,
+				log((same * (others + slip * (1 - others)) + 1 - same) / (same * slip + 1 - same)), at, pace);
 		other->opened += other->opened < PG_UINT16_MAX;
 	}
 	pool_note_demand(group, opened->born);
@@ -429,8 +463,8 @@ evidence_of_closing(SuspectGroup *group, const SuspectMember *closed, int64 at, 
 		if (other == NULL || other == closed || other->free_since == 0 ||
 			other->free_since + POOL_LONG(pace) > closed->free_since)
 			continue;
-		if (group->structured && group->kin_of[closed->seat][i] != POOL_UNKNOWN)
-			same = group->kin_of[closed->seat][i] / 100.0;
+		if (group->structured)
+			same = kin_likely(group, closed, other);
 		else
 			same = pool_is_several(group) ? SAME_POOL : 1;
 		add(group, other, SUSPECT_SPARED,
@@ -461,7 +495,24 @@ evidence_of_last(const SuspectGroup *group, SuspectMember *member)
 		member->sign[SUSPECT_UNMARKED] = Min(6, log((group->returns + 1) / (without + 1)) + 1);
 }
 
-/* It stays while others were closed at such an age. */
+/*
+ * Where there are several pools it turns out only later of which one was that
+ * has been opened.
+ */
+static void
+weigh_openings(const SuspectGroup *group, SuspectMember *member, int64 now, int64 pace)
+{
+	double		sum = 0;
+
+	for (int i = 0; i < group->nseats; i++)
+	{
+		if (group->seats[i] != NULL && kin_saw_opened(group, member, i))
+			sum -= log(1 - kin_likely(group, member, group->seats[i]) * (1 - OPENED_SLIP));
+	}
+	set_sign(group, member, SUSPECT_OPENED, sum, now, pace);
+}
+
+/* What can be said of one that is idle still: of its pool, and of its age. */
 void
 evidence_of_age(const SuspectGroup *group, SuspectMember *member, int64 now, int64 pace)
 {
@@ -469,6 +520,8 @@ evidence_of_age(const SuspectGroup *group, SuspectMember *member, int64 now, int
 	int64		life = pool_closing_life(group, pace);
 	int64		idle = now - member->free_since;
 
+	if (member->among_several)
+		weigh_openings(group, member, now, pace);
 	member->outlived = age > 0 && idle > 1.3 * age;
 	if (age > 0 && idle > 1.6 * age)
 		member->sign[SUSPECT_OUTLIVED] = Max(0, Min(MOST_BY_AGE, log((group->closings_by_age + 1) / (group->outlived_back + 0.5))));

@@ -4,10 +4,9 @@
  *	  What is known of an application's sessions, and of how it pools them.
  *
  * Owns the seats of a group and what is learned of its pool: the order in
- * which it takes, the ages at which it closes, how often it does otherwise,
- * and whether it is one pool or several of one name.  All of it is learned
- * from sessions that turned out to have been in their pool, because what
- * happens to a lost one would teach that this is usual.
+ * which it takes, the ages at which it closes, and how often it does otherwise.
+ * All of it is learned from sessions that turned out to have been in their pool,
+ * because what happens to a lost one would teach that this is usual.
  *
  * Pure: nothing here calls the server.  doc/suspicion.md has the reasons.
  *
@@ -24,9 +23,7 @@
 #define LEAST_SLIP		0.02
 #define MOST_SLIP		0.3
 #define PRIOR_SLIPS		20.0	/* uses that the prior of one in ten is worth */
-#define KIN_CONTRARY	0.05	/* uses of one pool against its order */
-#define UNKNOWN_KIN		0.5
-#define SEVERAL			0.25	/* connections opened while others are free */
+#define SEVERAL			0.4		/* connections opened while others are free */
 
 void
 pool_init(SuspectGroup *group)
@@ -40,9 +37,6 @@ pool_init(SuspectGroup *group)
 	group->ordered = PRIOR_SLIPS;
 	group->queue_taken = 1;
 	group->queue_missed = 2;
-	group->kin = 0.8;
-	group->foreign = 0.35;
-	group->contrary_rate = 0.5;
 }
 
 void
@@ -55,18 +49,9 @@ pool_seat(SuspectGroup *group, SuspectMember *member)
 		seat++;
 	if (seat == SUSPECT_SEATS)
 		return;
-	for (int i = 0; i < SUSPECT_SEATS; i++)
-	{
-		memset(group->wins[i][seat], 0, sizeof(group->wins[i][seat]));
-		group->pending[i][seat] = 0;
-		group->kin_of[i][seat] = POOL_UNKNOWN;
-	}
-	memset(group->wins[seat], 0, sizeof(group->wins[seat]));
-	memset(group->pending[seat], 0, sizeof(group->pending[seat]));
-	memset(group->kin_of[seat], POOL_UNKNOWN, sizeof(group->kin_of[seat]));
 	group->seats[seat] = member;
 	group->nseats = Max(group->nseats, seat + 1);
-	member->seat = seat;
+	member->seat = (int8) seat;
 }
 
 void
@@ -133,46 +118,10 @@ pool_note_work(SuspectGroup *group, SuspectMember *member, uint32 print)
 	count_work(member, known->seat < 0);
 }
 
-/*
- * One was taken that is free since then, and another that is free too was not.
- * Two count a spell: who is lost loses all races, and he is one.
- */
-void
-pool_note_race(SuspectGroup *group, const SuspectMember *taken, int64 since, const SuspectMember *passed)
-{
-	uint8	   *pending = &group->pending[passed->seat][taken->seat];
-	int			longer = *pending >> 4;
-	int			shorter = *pending & 15;
-
-	if (passed->free_since < since)
-		longer = Min(longer + 1, 2);
-	else
-		shorter = Min(shorter + 1, 2);
-	*pending = longer << 4 | shorter;
-}
-
 /* It was in its pool until now: what happened meanwhile is how its pool lives. */
 void
 pool_settle(SuspectGroup *group, const SuspectMember *member, int64 pace)
 {
-	int			q = member->seat;
-
-	for (int p = 0; p < group->nseats; p++)
-	{
-		uint8	   *wins = group->wins[p][q];
-		uint8	   *lost = group->wins[q][p];
-
-		if (Max(wins[0], wins[1]) > 200)
-		{
-			wins[0] /= 2;
-			wins[1] /= 2;
-			lost[0] /= 2;
-			lost[1] /= 2;
-		}
-		wins[0] += group->pending[q][p] & 15;
-		wins[1] += group->pending[q][p] >> 4;
-		group->pending[q][p] = 0;
-	}
 	for (int i = 0; i < group->ndemands; i++)
 	{
 		if (group->demands[i].at > member->free_since + POOL_TIE(pace))
@@ -253,127 +202,10 @@ pool_longest(const SuspectGroup *group, int64 at, int64 pace)
 	return group->longest * exp(-(at - group->longest_at) / (FORGET_LONGEST * (double) pace));
 }
 
-/* Log odds that two are of one pool, by the order in which they are taken. */
-static double
-kin_odds(const SuspectGroup *group, int a, int b, int *races, int *contrary)
+bool
+pool_is_left(const SuspectMember *member, int64 at, int64 pace)
 {
-	int			against = group->orders[POOL_NEWEST] > group->orders[POOL_OLDEST] ? 0 : 1;
-	double		odds;
-
-	*contrary = group->wins[a][b][against] + group->wins[b][a][against];
-	*races = *contrary + group->wins[a][b][!against] + group->wins[b][a][!against];
-	odds = log((1 - KIN_CONTRARY) / (1 - group->foreign)) * (*races - *contrary)
-		+ log(KIN_CONTRARY / group->foreign) * *contrary;
-	return Max(-8, Min(8, odds));
-}
-
-static double
-posterior(double odds, double prior)
-{
-	return 1 / (1 + exp(-odds) * (1 - prior) / prior);
-}
-
-/* How much better two kinds of pairs explain the races than one kind. */
-static double
-gain_of(const SuspectGroup *group, double kin, int races, int contrary, double rate)
-{
-	double		two = kin * pow(KIN_CONTRARY, contrary) * pow(1 - KIN_CONTRARY, races - contrary)
-	+ (1 - kin) * pow(group->foreign, contrary) * pow(1 - group->foreign, races - contrary);
-
-	return log(Max(two, 1e-300)) - contrary * log(rate) - (races - contrary) * log(1 - rate);
-}
-
-/*
- * One walk over all pairs that raced: from the share that is kin to a better
- * guess of it.  Returns the gain.
- */
-static double
-guess_kin(SuspectGroup *group, double *kin, int *pairs)
-{
-	double		before = *kin;
-	double		sum = 0.5,
-				gain = 0,
-				all = 0,
-				against = 0;
-
-	*pairs = 0;
-	for (int i = 0; i < group->nseats; i++)
-	{
-		for (int j = i + 1; j < group->nseats; j++)
-		{
-			int			races,
-						contrary;
-			double		odds;
-
-			if (group->seats[i] == NULL || group->seats[j] == NULL)
-				continue;
-			odds = kin_odds(group, i, j, &races, &contrary);
-			if (races < 3)
-				continue;
-			sum += posterior(odds, before);
-			gain += gain_of(group, before, races, contrary, group->contrary_rate);
-			all += races;
-			against += contrary;
-			*pairs += 1;
-		}
-	}
-	group->contrary_rate = Max(0.01, Min(0.99, against / Max(1, all)));
-	group->foreign = Max(0.35, Min(0.6, group->contrary_rate));
-	*kin = Max(0.01, Min(0.99, sum / (*pairs + 1)));
-	return gain;
-}
-
-/*
- * One pool or several?  Two of one pool are nearly always taken in its order,
- * two of different pools are so by chance.  If that explains what was seen,
- * each pair is judged by it.
- */
-void
-pool_find_kin(SuspectGroup *group)
-{
-	double		kin = 0.5,
-				gain = 0;
-	int			pairs;
-
-	for (int i = 0; i < 6; i++)
-		gain = guess_kin(group, &kin, &pairs);
-	group->kin = kin;
-	group->structured = pairs >= 3 && gain > 5 && kin >= 0.05 && kin < 0.85 &&
-		group->orders[POOL_FIRST] < Max(group->orders[POOL_NEWEST], group->orders[POOL_OLDEST]);
-	for (int i = 0; i < group->nseats; i++)
-	{
-		for (int j = i + 1; j < group->nseats; j++)
-		{
-			int			races,
-						contrary;
-			double		odds = kin_odds(group, i, j, &races, &contrary);
-			int			percent = (int) (100 * posterior(odds, kin));
-
-			group->kin_of[i][j] = group->kin_of[j][i] = races < 4 ? POOL_UNKNOWN : percent;
-		}
-	}
-}
-
-/* How likely two are of one pool. */
-double
-pool_kinship(const SuspectGroup *group, const SuspectMember *a, const SuspectMember *b)
-{
-	uint8		kin = group->kin_of[a->seat][b->seat];
-
-	if (!group->structured)
-		return 1;
-	return kin == POOL_UNKNOWN ? group->kin * UNKNOWN_KIN : kin / 100.0;
-}
-
-/* The same where it speaks for the suspect that they are. */
-double
-pool_kinship_at_most(const SuspectGroup *group, const SuspectMember *a, const SuspectMember *b)
-{
-	uint8		kin = group->kin_of[a->seat][b->seat];
-
-	if (!group->structured || kin == POOL_UNKNOWN)
-		return 1;
-	return Max(0.3, kin / 100.0);
+	return member->free_since != 0 && at - member->free_since >= POOL_LEFT(pace);
 }
 
 static int

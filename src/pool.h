@@ -12,11 +12,14 @@
 #define SUSPECT_PRINTS	64		/* shapes of statements that are remembered */
 #define SUSPECT_ENDS	16		/* sessions that ended, remembered */
 #define SUSPECT_DEMANDS 32		/* connections opened for need, remembered */
+#define SUSPECT_PAIRS	(SUSPECT_SEATS * (SUSPECT_SEATS - 1) / 2)
 
 /* All times derive from suspected_leak_warn, the pace. */
 #define POOL_GAP(pace)		((pace) / 100)	/* shorter is a pause within a use */
 #define POOL_TIE(pace)		((pace) / 50)	/* closer is no order */
 #define POOL_RIPE(pace)		((pace) / 10)	/* by then its pool has it again */
+#define POOL_LEFT(pace)		((pace) * 2)	/* longer than honest uses are
+											 * idle */
 #define POOL_LONG(pace)		((pace) / 5)	/* longer than a pool stalls */
 
 /* What the very last statement of a use was. */
@@ -61,17 +64,22 @@ typedef struct SuspectMember
 	uint16		opened;			/* connections opened for need since it is
 								 * free */
 	uint16		spared;			/* others closed since that were free for less */
-	int			seat;			/* in its group; -1: none */
+	int8		seat;			/* in its group; -1: none */
 	uint8		last;			/* a SuspectLast */
-	bool		failed;			/* its last statement */
-	bool		worked;
-	bool		shared;			/* mostly does what others of its group do */
-	bool		outlived;		/* has been free for longer than others are
+	uint8		pool;			/* which of its group's; POOL_UNKNOWN */
+	uint8		certain;		/* log odds that it is of that, in eighths */
+	bool		failed:1;		/* its last statement */
+	bool		worked:1;
+	bool		shared:1;		/* mostly does what others of its group do */
+	bool		outlived:1;		/* has been free for longer than others are
 								 * left */
-	bool		suspected;
+	bool		suspected:1;
+	bool		among_several:1;	/* what others do tells only if they are
+									 * of its pool */
 	float		sign[NUM_SUSPECT_SIGNS];	/* log of how much likelier each
 											 * is if it is not in its pool */
-	float		early;			/* part of PASSED from before it was ripe */
+	float		passed_at_once; /* PASSED, if it was given back at once */
+	float		passed_ripe;	/* the same, if at the last when it was ripe */
 	float		alone;			/* how likely no other was free, as of now */
 	float		full;			/* us since the last use in which that was so */
 	float		queued;			/* uses that should have taken it therefore */
@@ -109,6 +117,14 @@ typedef enum PoolOrder
 	NUM_POOL_ORDERS,
 } PoolOrder;
 
+/* Two sessions of a group, of which one was taken while the other was free. */
+typedef struct PoolPair
+{
+	uint8		met;			/* spells in which that happened */
+	uint8		against[2];		/* of these against newest first, and against
+								 * oldest first */
+} PoolPair;
+
 /* Sessions of one application, of one pool or of several. */
 typedef struct SuspectGroup
 {
@@ -143,19 +159,21 @@ typedef struct SuspectGroup
 	int64		longest_at;
 	int64		lull;			/* longest time between two uses */
 
-	/* one pool or several: who was taken while whom was free */
-	uint8		wins[SUSPECT_SEATS][SUSPECT_SEATS][2];	/* row taken, column
-														 * free: for longer than
-														 * the row, or for less */
-	uint8		pending[SUSPECT_SEATS][SUSPECT_SEATS];	/* the same by column
-														 * since it is free, 4
-														 * bits each */
-	uint8		kin_of[SUSPECT_SEATS][SUSPECT_SEATS];	/* percent, or
-														 * POOL_UNKNOWN */
-	bool		structured;		/* pairs differ: there are several */
-	double		kin;			/* share of pairs that are of one pool */
-	double		foreign;		/* how often others are against the order */
-	double		contrary_rate;	/* how often all are */
+	/* kin.c: by pair, what happened while one of the two was free */
+	PoolPair	pairs[SUSPECT_PAIRS];
+	uint64		met[SUSPECT_SEATS]; /* by who is free: others taken since, a
+									 * bit each */
+	uint64		against[SUSPECT_SEATS][2];	/* of them against newest first,
+											 * and against oldest first */
+	uint64		opened[SUSPECT_SEATS];	/* and opened for need since */
+	bool		structured;		/* there are several, and it is known who is
+								 * of which */
+	int			pools;			/* so many, if structured */
+	float		of_pool[SUSPECT_SEATS]; /* how likely each is of the one that
+										 * it is taken to be of */
+	double		kin_against;	/* how often two of one pool are against its
+								 * order */
+	double		foreign_against;	/* and two of different ones */
 
 	double		rate;			/* uses in the last two paces, forgetting */
 	int64		rate_at;
@@ -167,22 +185,20 @@ typedef struct SuspectGroup
 } SuspectGroup;
 
 #define POOL_UNKNOWN	255
+#define POOL_CERTAIN	127		/* as certain as is remembered */
 
 extern void pool_init(SuspectGroup *group);
 extern void pool_seat(SuspectGroup *group, SuspectMember *member);
 extern void pool_unseat(SuspectGroup *group, SuspectMember *member);
 extern void pool_note_work(SuspectGroup *group, SuspectMember *member, uint32 print);
-extern void pool_note_race(SuspectGroup *group, const SuspectMember *taken, int64 since, const SuspectMember *passed);
 extern void pool_settle(SuspectGroup *group, const SuspectMember *member, int64 pace);
 extern void pool_note_demand(SuspectGroup *group, int64 at);
 extern void pool_note_end(SuspectGroup *group, const SuspectMember *member, int64 at);
-extern void pool_find_kin(SuspectGroup *group);
 
 extern double pool_orders(const SuspectGroup *group);
 extern bool pool_is_ordered(const SuspectGroup *group, double share);
 extern bool pool_is_several(const SuspectGroup *group);
-extern double pool_kinship(const SuspectGroup *group, const SuspectMember *a, const SuspectMember *b);
-extern double pool_kinship_at_most(const SuspectGroup *group, const SuspectMember *a, const SuspectMember *b);
+extern bool pool_is_left(const SuspectMember *member, int64 at, int64 pace);
 extern double pool_slip(const SuspectGroup *group);
 extern double pool_contrary(const SuspectGroup *group);
 extern double pool_longest(const SuspectGroup *group, int64 at, int64 pace);

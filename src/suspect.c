@@ -17,18 +17,21 @@
 #include <math.h>
 
 #include "evidence.h"
+#include "kin.h"
 #include "suspect.h"
 #include "words.h"
 
-#define LEAST_IDLE		2		/* paces */
 #define PATIENCE		3		/* times longer than any that came back */
-#define LEARN_KIN_EACH	32		/* uses */
+#define TELL_APART_EACH	32		/* uses */
+#define OF_ONE_MORE		0.7		/* evidence that each takes: odds are even */
+#define ENOUGH_JOINTLY	3.0		/* of all that are left, beside a suspect */
 #define PLAIN_ORDER		0.7
 
 void
 suspect_group_init(SuspectGroup *group)
 {
 	pool_init(group);
+	kin_init(group);
 }
 
 /* A session whose beginning was not seen: what it does now is not known. */
@@ -39,6 +42,7 @@ suspect_join(SuspectGroup *group, SuspectMember *member, int64 born, int64 now)
 	member->born = born;
 	member->ready = born;
 	pool_seat(group, member);
+	kin_seat(group, member);
 }
 
 /* It is of this group no more, and nothing follows from that. */
@@ -53,6 +57,7 @@ static void
 come_back(SuspectGroup *group, SuspectMember *member, int64 at, int64 pace)
 {
 	pool_settle(group, member, pace);
+	kin_settle(group, member);
 	group->contrary_closings += member->spared;
 	group->outlived_back += member->outlived;
 	group->queue_missed += member->queued;
@@ -82,16 +87,17 @@ static void
 use(SuspectGroup *group, SuspectMember *member, bool first, int64 at, int64 pace)
 {
 	int64		since = member->free_since;
+	int64		last = kin_last_taken(group, member);
 
 	if (group->first_use == 0)
 		group->first_use = at;
 	if (!first)
 		come_back(group, member, at, pace);
 	evidence_of_use(group, member, since, at, pace);
-	if (group->uses++ % LEARN_KIN_EACH == 0)
-		pool_find_kin(group);
-	if (group->last_use != 0)
-		group->lull = Max(group->lull, at - group->last_use);
+	if (group->uses++ % TELL_APART_EACH == 0)
+		kin_tell_apart(group);
+	if (last != 0)
+		group->lull = Max(group->lull, at - last);
 	group->last_use = at;
 }
 
@@ -125,7 +131,7 @@ free_session(SuspectGroup *group, SuspectMember *member, const SuspectEvent *eve
 	pool_note_work(group, member, event->print);
 	if (!member->worked)
 		member->ready = event->at;
-	memset(group->pending[member->seat], 0, sizeof(group->pending[member->seat]));
+	kin_begin_spell(group, member);
 	evidence_clear(member);
 	evidence_of_last(group, member);
 }
@@ -136,7 +142,10 @@ end(SuspectGroup *group, SuspectMember *member, int64 at, int64 pace)
 	if (member->shared || !member->worked)
 	{
 		if (member->free_since != 0 && member->sign[SUSPECT_PASSED] < EVIDENCE_STRONG)
+		{
 			pool_settle(group, member, pace);
+			kin_settle(group, member);
+		}
 		evidence_of_closing(group, member, at, pace);
 		pool_note_end(group, member, at);
 	}
@@ -189,7 +198,7 @@ suspect_resync(SuspectGroup *group, SuspectMember *member, bool idle, int64 sinc
 	if (member->seat < 0)
 		return;
 	evidence_clear(member);
-	memset(group->pending[member->seat], 0, sizeof(group->pending[member->seat]));
+	kin_begin_spell(group, member);
 	member->free_since = idle ? since : 0;
 	member->last = SUSPECT_LAST_NONE;
 	member->failed = false;
@@ -198,17 +207,18 @@ suspect_resync(SuspectGroup *group, SuspectMember *member, bool idle, int64 sinc
 
 /*
  * Was it left alone together with others?  A whole process falls silent so,
- * and a leak does not.  Where it is not known who is of which process, one
- * other is enough, and about the same time.
+ * and a leak does not.  Where there are several, one other is enough, and about
+ * the same time.  If its pool is known, what others do tells without that.
  */
 static bool
 fell_silent(const SuspectGroup *group, const SuspectMember *member, int64 pace)
 {
-	bool		blind = pool_is_several(group) && !group->structured;
+	bool		blind = pool_is_several(group);
 	int64		window = POOL_RIPE(pace);
 	int			others = 0;
 
-	if (member->failed || (!group->structured && pool_is_ordered(group, PLAIN_ORDER)))
+	if (member->failed || member->among_several || (!group->structured && pool_is_ordered(group, PLAIN_ORDER)) ||
+		kin_goes_on(group, member, member->free_since + pace))
 		return false;
 	if (blind)
 		window = Max(window, (int64) (3 * group->mean_idle));
@@ -224,29 +234,45 @@ fell_silent(const SuspectGroup *group, const SuspectMember *member, int64 pace)
 	return others >= (blind ? 1 : 2);
 }
 
-/* Are the others of its pool lost, and does nothing move any more? */
+/* Are there several pools, and is it not known of which it is? */
+static bool
+is_stranger(const SuspectGroup *group, const SuspectMember *member)
+{
+	return group->structured && !member->among_several;
+}
+
+/*
+ * Are the others of its pool lost, and does nothing move any more?  Either many
+ * are suspected already, or the evidence against all that are left is enough.
+ */
 static bool
 is_exhausted(const SuspectGroup *group, const SuspectMember *member, int64 now, int64 pace)
 {
 	int			others = 0;
 	int			suspected = 0;
 	double		lost = 0;
+	double		together = evidence_of(member) - OF_ONE_MORE;
 
-	if (now - group->last_use < Max(4 * pace, 3 * group->lull))
+	if (is_stranger(group, member))
+		return false;
+	if (now - kin_last_taken(group, member) < Max(4 * pace, 3 * group->lull))
 		return false;
 	for (int i = 0; i < group->nseats; i++)
 	{
 		const SuspectMember *other = group->seats[i];
 
-		if (other == NULL || other == member || !other->shared || pool_kinship(group, member, other) < 0.5)
+		if (other == NULL || other == member || !other->shared || kin_likely(group, member, other) < 0.5)
 			continue;
 		if (other->free_since == 0)
 			return false;
 		others++;
 		suspected += other->suspected;
+		if (!other->suspected)
+			together += (is_stranger(group, other) ? 0 : evidence_of(other)) - OF_ONE_MORE;
 		lost += 1 - evidence_chance_free(other);
 	}
-	return suspected >= 2 && 2 * lost >= others;
+	return (suspected >= 2 && 2 * lost >= others) ||
+		together >= (suspected > 0 ? ENOUGH_JOINTLY : ENOUGH_JOINTLY + EVIDENCE_STRONG);
 }
 
 static Suspicion
@@ -280,22 +306,24 @@ describe(const SuspectGroup *group, const SuspectMember *member, double evidence
 
 /*
  * Is this one suspected, that is idle outside a transaction?  Once it is, it
- * stays so until it is used.
+ * stays so until it is used.  Of a stranger it takes twice as much.
  */
 bool
 suspect_judge(SuspectGroup *group, SuspectMember *member, int64 now, int64 pace, Suspicion *suspicion)
 {
 	double		evidence;
+	double		enough;
 	bool		exhausted;
 
-	if (member->seat < 0 || member->free_since == 0 || !member->shared || now - member->free_since < LEAST_IDLE * pace)
+	if (member->seat < 0 || member->free_since == 0 || !member->shared || !pool_is_left(member, now, pace))
 		return false;
 	evidence_of_age(group, member, now, pace);
 	evidence = evidence_of(member);
-	exhausted = evidence < EVIDENCE_STRONG && is_exhausted(group, member, now, pace);
+	enough = is_stranger(group, member) ? 2 * EVIDENCE_STRONG : EVIDENCE_STRONG;
+	exhausted = evidence < enough && is_exhausted(group, member, now, pace);
 	if (!member->suspected)
 	{
-		if (evidence < EVIDENCE_STRONG && !exhausted)
+		if (evidence < enough && !exhausted)
 			return false;
 		if (member->strong_at == 0)
 			member->strong_at = now;

@@ -12,6 +12,7 @@
 
 #include "../suspicion/recording.h"
 #include "evidence.h"
+#include "kin.h"
 #include "tap.h"
 
 #define SEC		INT64CONST(1000000)
@@ -326,6 +327,114 @@ test_gap(void)
 	ok(world.members[0].seat < 0 && world.group.seats[0] == NULL, "one that has left is of the group no more");
 }
 
+/* So many rounds of two processes at once, of which the one has the even ones. */
+static void
+run_two(PoolOrder order, int rounds, uint64 lost)
+{
+	const uint64 even = UINT64CONST(0x5555555555555555);
+
+	for (int round = 0; round < rounds; round++)
+	{
+		int			busy[6];
+		int			n = 0;
+
+		world.now += 250 * MS;
+		for (int i = 0; i < 6; i++)
+		{
+			uint64		others = i % 2 == 0 ? ~even : even;
+			int			who = random_below(2) ? next_one(order, lost | others) : -1;
+
+			if (who < 0)
+				continue;
+			world.now += 20 * MS;
+			begin_use(who, 7);
+			busy[n++] = who;
+		}
+		while (n > 0)
+		{
+			int			i = random_below(n);
+
+			world.now += 120 * MS;
+			end_use(busy[i], 7);
+			busy[i] = busy[--n];
+		}
+	}
+}
+
+static bool
+is_told_apart(void)
+{
+	for (int i = 0; i < world.count; i++)
+	{
+		for (int j = 0; j < i; j++)
+		{
+			double		likely = kin_likely(&world.group, &world.members[i], &world.members[j]);
+
+			if ((i - j) % 2 == 0 ? likely < 0.9 : likely > 0.1)
+				return false;
+		}
+	}
+	return world.group.structured && world.group.pools == 2;
+}
+
+static void
+test_two_processes(PoolOrder order)
+{
+	const uint64 all = ~UINT64CONST(0);
+	const uint64 odd = UINT64CONST(0xAAAAAAAAAAAAAAAA);
+
+	begin_world(6);
+	run_two(order, 600, 0);
+	ok(is_told_apart(), "two pools of one name are told apart");
+	ok(suspects_of(all) == 0, "and none of them is suspected");
+	run_two(order, 400, odd);
+	ok(suspects_of(all) == 0, "nor when the one falls silent");
+	if (order != POOL_OLDEST)
+		return;
+	run_two(order, 50, 0);
+	run_two(order, 400, odd | 1);
+	ok(suspects(0) && suspects_of(all) == 1, "but one that its own pool passes over then is");
+}
+
+/* Its kin has gone since, and new ones have come. */
+static void
+test_remembered(void)
+{
+	begin_world(6);
+	run_two(POOL_OLDEST, 600, 0);
+	run_two(POOL_OLDEST, 4, 1);
+	for (int i = 2; i < 6; i++)
+	{
+		world.now += SEC;
+		use(connect_one(), 7);
+		run_two(POOL_OLDEST, 60, 1);
+		tell(i, SUSPECT_DISCONNECT, 0);
+		world.free_since[i] = 0;
+	}
+	run_two(POOL_OLDEST, 100, 1);
+	ok(world.group.structured && kin_likely(&world.group, &world.members[0], &world.members[8]) > 0.9 &&
+	   kin_likely(&world.group, &world.members[0], &world.members[7]) < 0.1, "of which pool it is, is remembered");
+	ok(suspects(0), "and so it is suspected");
+}
+
+static void
+test_exhausted(void)
+{
+	begin_world(6);
+	run(POOL_OLDEST, 200, 3, 0);
+	for (int i = 0; i < 6; i++)
+	{
+		use(i, 7);
+		run(POOL_OLDEST, 6, 3, (UINT64CONST(2) << i) - 1);
+	}
+	world.now += 11 * SEC;
+	ok(suspects_of(~UINT64CONST(0)) < 6, "what little there is against each is not enough");
+	world.now += 10 * SEC;
+	for (int i = 0; i < 6; i++)
+		suspects(i);
+	ok(suspects_of(~UINT64CONST(0)) == 6, "but when nothing moves any more, all that are left are suspected with it");
+}
+
 static void
 test_bounds(void)
 {
@@ -344,7 +453,7 @@ test_bounds(void)
 	event.print = 7;
 	suspect_event(&world.group, &crowd[SUSPECT_SEATS], &event, PACE);
 	ok(!suspect_judge(&world.group, &crowd[SUSPECT_SEATS], EPOCH + 100 * SEC, PACE, &suspicion), "who is over it is never suspected");
-	ok(sizeof(SuspectMember) <= 160 && sizeof(SuspectGroup) <= 24 * 1024 && sizeof(Suspicion) == 12, "the state is as small as stated");
+	ok(sizeof(SuspectMember) <= 112 && sizeof(SuspectGroup) <= 12 * 1024 && sizeof(Suspicion) == 12, "the state is as small as stated");
 }
 
 static void
@@ -443,6 +552,10 @@ main(void)
 	test_opened();
 	test_closing();
 	test_gap();
+	test_two_processes(POOL_OLDEST);
+	test_two_processes(POOL_NEWEST);
+	test_remembered();
+	test_exhausted();
 	test_bounds();
 	test_words();
 	replay("pg_slow-leak_212", 3, 0, 1);
