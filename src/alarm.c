@@ -104,3 +104,23 @@ alarm_judge(Alarm *alarm, const AlarmFacts *facts)
 		return judge_forecast(alarm, facts);
 	return ALARM_NOTHING;
 }
+
+/*
+ * When to judge it again, by the monotonic clock, PG_INT64_MAX for any time:
+ * that a threshold is crossed, and that a client is turned away, is announced.
+ */
+int64
+alarm_due(const Alarm *alarm, const AlarmFacts *facts)
+{
+	int64		due = PG_INT64_MAX;
+
+	if (facts->refused != alarm->refused && facts->repeat > 0)
+		due = alarm->refused_at + facts->repeat;
+	if (!alarm->on)
+		return facts->refused != alarm->refused && facts->repeat == 0 ? facts->monotonic : due;
+	if (!is_high(facts))
+		return Min(due, facts->monotonic + ALARM_LOOK);
+	if (facts->repeat > 0 && alarm->reminders < ALARM_MAX_REMINDERS)
+		due = Min(due, alarm->said_at + (facts->repeat << alarm->reminders));
+	return due;
+}

@@ -8,8 +8,13 @@
 #ifndef LEAKWATCH_ALARM_H
 #define LEAKWATCH_ALARM_H
 
+#include "datatype/timestamp.h"
+
 /* Points below the threshold at which it is over. */
 #define ALARM_MARGIN	5
+
+/* How often to look whether it is over, once it is below the threshold, in us. */
+#define ALARM_LOOK	USECS_PER_SEC
 
 /* After so many repetitions nothing is repeated any more. */
 #define ALARM_MAX_REMINDERS	20
@@ -51,5 +56,6 @@ typedef enum AlarmVerb
 
 extern int	alarm_threshold(int limit, int warn);
 extern AlarmVerb alarm_judge(Alarm *alarm, const AlarmFacts *facts);
+extern int64 alarm_due(const Alarm *alarm, const AlarmFacts *facts);
 
 #endif							/* LEAKWATCH_ALARM_H */

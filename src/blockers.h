@@ -11,6 +11,9 @@
 #include "clock.h"
 
 extern void blockers_init(void);
-extern void blockers_observe(const Moment *moment);
+extern void blockers_expect(int slot, int limit);
+extern void blockers_jumped(const Moment *moment);
+extern TimestampTz blockers_due(const Moment *moment);
+extern bool blockers_observe(const Moment *moment);
 
 #endif							/* LEAKWATCH_BLOCKERS_H */

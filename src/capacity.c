@@ -29,8 +29,8 @@
 static Forecast forecast;
 static bool forecast_known = false;
 
-/* Something has been said that is not over yet, or is still to be said. */
-static bool attentive = true;
+/* When there may be something to be said, monotonic us; PG_INT64_MAX: never. */
+static int64 alarms_due = 0;
 
 /* What connections that ordinary roles can have. */
 static int
@@ -52,16 +52,7 @@ take_sample(const Moment *moment)
 	sample.peak = saturation_take_peak();
 	/* what is prepared takes no connection */
 	sample.leaked = incident_open_count() - twophase_open_count();
-	for (int slot = 0; slot < MaxBackends; slot++)
-	{
-		Session		session;
-
-		if (session_read(slot, &session) != READ_DONE)
-			continue;
-		sample.idle += session.state == SESSION_IDLE;
-		sample.in_transaction += session.state == SESSION_IDLE_IN_TRANSACTION ||
-			session.state == SESSION_IDLE_IN_ABORTED_TRANSACTION;
-	}
+	session_count_idle(&sample.idle, &sample.in_transaction);
 	samples_add(&sample, moment->now, moment->monotonic, server.refused);
 	forecast = samples_forecast(server_limit());
 }
@@ -88,7 +79,8 @@ look_up_limit(int scope, ScopeUse *use, int64 monotonic)
 
 /* ---------- alarms ---------- */
 
-static void
+/* Returns when to do so again, PG_INT64_MAX for any time. */
+static int64
 judge(int scope, const ScopeUse *use, const Moment *moment)
 {
 	Alarm	   *alarm = saturation_alarm(scope);
@@ -112,7 +104,7 @@ judge(int scope, const ScopeUse *use, const Moment *moment)
 	alert.verb = alarm_judge(alarm, &facts);
 	if (alert.verb != ALARM_NOTHING)
 		alert_say(&alert, moment);
-	attentive |= alarm->on || use->refused != alarm->refused;
+	return alarm_due(alarm, &facts);
 }
 
 /*
@@ -145,20 +137,26 @@ note_room(void)
 static void
 look(const Moment *moment, bool all)
 {
-	attentive = false;
+	int64		due = PG_INT64_MAX;
+
+	/* until all have been looked at */
+	alarms_due = 0;
 	for (int scope = 0; scope < NUM_SCOPES; scope++)
 	{
 		ScopeUse	use;
+		int64		scope_due;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!saturation_read(scope, &use))
 			continue;
 		if (is_limit_wanted(scope, &use, all))
 			look_up_limit(scope, &use, moment->monotonic);
-		judge(scope, &use, moment);
+		scope_due = judge(scope, &use, moment);
+		due = Min(due, scope_due);
 	}
 	names_end_look_ups();
 	note_room();
+	alarms_due = due;
 }
 
 /* Have the settings changed that thresholds come from? */
@@ -173,10 +171,10 @@ threshold_changed(void)
 }
 
 /*
- * Do what there is to do.  Returns when to call this again at the latest.
+ * Do what there is to do.
  * asked: somebody wants to see how it is now
  */
-TimestampTz
+void
 capacity_tend(const Moment *moment, bool asked)
 {
 	bool		due = samples_are_due(moment->now);
@@ -186,12 +184,20 @@ capacity_tend(const Moment *moment, bool asked)
 	if (!forecast_known)
 		forecast = samples_forecast(server_limit());
 	forecast_known = true;
-	if (all || attentive || saturation_is_announced())
+	if (all || moment->monotonic >= alarms_due || saturation_is_announced())
 	{
 		saturation_take_announced();
 		if (due)
 			take_sample(moment);
 		look(moment, all);
 	}
-	return samples_next_due(moment->now);
+}
+
+/* When to call this again at the latest. */
+TimestampTz
+capacity_due(const Moment *moment)
+{
+	TimestampTz due = samples_next_due(moment->now);
+
+	return alarms_due == PG_INT64_MAX ? due : Min(due, clock_wall(moment, alarms_due));
 }

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 
-extern TimestampTz capacity_tend(const Moment *moment, bool asked);
+extern void capacity_tend(const Moment *moment, bool asked);
+extern TimestampTz capacity_due(const Moment *moment);
 
 #endif							/* LEAKWATCH_CAPACITY_H */

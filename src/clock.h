@@ -21,6 +21,13 @@ typedef struct Moment
 	int64		jump;			/* of the wall clock since the last reading */
 } Moment;
 
+/* When it will be so late by the monotonic clock, by the wall clock. */
+static inline TimestampTz
+clock_wall(const Moment *moment, int64 monotonic)
+{
+	return moment->now + (monotonic - moment->monotonic);
+}
+
 extern Size clock_shmem_size(void);
 extern void clock_shmem_init(void);
 

@@ -232,6 +232,13 @@ compat_wait_event(const char *name pg_attribute_unused())
 #endif
 }
 
+/* A line of memory is about to be read, where the compiler can say so. */
+#ifdef __GNUC__
+#define compat_prefetch(address) __builtin_prefetch(address)
+#else
+#define compat_prefetch(address) ((void) (address))
+#endif
+
 /* 18 writes it before the declaration and drops the form after it. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

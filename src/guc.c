@@ -21,6 +21,7 @@
 
 #include <limits.h>
 
+#include "access/xact.h"
 #include "control.h"
 #include "guc.h"
 #include "kind.h"
@@ -132,9 +133,45 @@ check_limit(int *newval, void **extra, GucSource source)
 }
 
 /*
- * Publish a policy value of this session.  The watcher is woken only for a
- * limit shorter than the time it may sleep.
+ * For how long the clock of this limit has been running, in ms: what depends on
+ * the state of a session begins after the statement that sets the limit.
  */
+static int64
+limit_age(int index)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	switch (kind_info(POLICY_KIND(index))->clock)
+	{
+		case SINCE_TRANSACTION:
+			return IsTransactionState() ? (now - GetCurrentTransactionStartTimestamp()) / 1000 : 0;
+		case SINCE_BACKEND:
+			return Max(now - MyStartTimestamp, 0) / 1000;
+		default:
+			return 0;
+	}
+}
+
+/* Can a limit be met before the watcher would wake anyway? */
+static bool
+is_near(int index, int limit)
+{
+	return limit > 0 && limit - limit_age(index) < control_cadence();
+}
+
+/* Can any, now that this session is judged by another mode? */
+static bool
+is_any_near(int mode)
+{
+	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES && mode != MODE_OFF; i++)
+	{
+		if (is_near(i, guc_policy.value[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Publish a policy value of this session, and wake the watcher if that matters. */
 static void
 assign_policy(int index, int newval, const void *extra)
 {
@@ -145,7 +182,7 @@ assign_policy(int index, int newval, const void *extra)
 	if (source <= PGC_S_ARGV)
 		source = PGC_S_DEFAULT;
 	if (slot_publish_value(index, newval, source) &&
-		index != POLICY_MODE && newval > 0 && newval < control_cadence())
+		(index == POLICY_MODE ? is_any_near(newval) : is_near(index, newval)))
 		control_wake(WATCHER);
 }
 
@@ -310,9 +347,9 @@ define_recording(void)
 
 	DefineCustomIntVariable("leakwatch.scan_interval",
 							"Sets the longest time between two scans.",
-							"The watcher also wakes for each limit that a session it has seen is about to meet, so a longer interval does not make it late.",
+							"The watcher wakes when a session may meet a limit, an incident is to be followed, or something is to be said, so a longer interval makes it late for none of these.",
 							&guc_scan_interval,
-							1000, 50, 60 * 60 * 1000,
+							10000, 50, 60 * 60 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 

@@ -6,7 +6,9 @@
  * Owns the pace of the surveys, private to the watcher: locks.c and horizon.c
  * hold the pictures.  Harm is surveyed when there is something to decide or to
  * say, and otherwise at most once in a second; less often on a large server,
- * so as not to look at more processes than SURVEY_PACE in a second.  As long as
+ * so as not to look at more processes than SURVEY_PACE in a second.  The watcher
+ * does not wake for that more often than blockers.c needs, while no incident is
+ * open, but takes a survey along when it is awake.  As long as
  * nobody waits, a look at one word of each process is all of it.  If a survey,
  * with all that was asked of its picture, has cost more than LITTLE_COST, the
  * next waits until no more than one part in SURVEY_REST of the time goes into
@@ -98,6 +100,16 @@ harm_survey(const Moment *moment, SurveyFor purpose)
 	survey_horizons(moment, purpose);
 	surveyed_at = moment->monotonic;
 	return true;
+}
+
+/* When a survey may be taken again, to follow what there is. */
+TimestampTz
+harm_due(const Moment *moment)
+{
+	int64		pause = Max(good_for(SURVEY_TO_FOLLOW), SURVEY_INTERVAL);
+
+	pause = Max(pause, rest());
+	return clock_wall(moment, surveyed_at + pause);
 }
 
 /* Is the last survey of this moment? */

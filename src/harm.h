@@ -29,6 +29,7 @@ typedef enum SurveyFor
 } SurveyFor;
 
 extern bool harm_survey(const Moment *moment, SurveyFor purpose);
+extern TimestampTz harm_due(const Moment *moment);
 extern bool harm_is_surveyed(const Moment *moment);
 extern bool harm_anybody_waits(void);
 extern void harm_measure(const Session *session, Harm *harm);

@@ -467,13 +467,11 @@ incident_any_refused(void)
 	return pg_atomic_read_u64(&incidents->retry_at) != 0;
 }
 
-/* Is it time to try again what was refused? */
-bool
-incident_retry_is_due(int64 monotonic)
+/* When to try again what was refused, monotonic us; 0: there is nothing. */
+int64
+incident_retry_at(void)
 {
-	int64		retry_at = pg_atomic_read_u64(&incidents->retry_at);
-
-	return retry_at != 0 && monotonic >= retry_at;
+	return (int64) pg_atomic_read_u64(&incidents->retry_at);
 }
 
 /* The recorder: up to where its coming round will have to go. */

@@ -149,7 +149,7 @@ extern void incident_set_table(Oid database, Oid relation);
 /* Anybody's. */
 extern bool incident_any_new(void);
 extern bool incident_any_refused(void);
-extern bool incident_retry_is_due(int64 monotonic);
+extern int64 incident_retry_at(void);
 extern int	incident_open_count(void);
 extern int	incident_pending_count(void);
 extern int	incident_refused_count(void);
@@ -160,5 +160,14 @@ extern void incident_owe(Incident *edit, Message message, const Excess *excess);
 extern Excess incident_excess(const Incident *incident, TimestampTz now);
 extern int	incident_lingering_count(void);
 extern int64 incident_xmin_age(const Incident *incident, TransactionId next_xid);
+
+/* Is it time to try again what was refused? */
+static inline bool
+incident_retry_is_due(int64 monotonic)
+{
+	int64		retry_at = incident_retry_at();
+
+	return retry_at != 0 && monotonic >= retry_at;
+}
 
 #endif							/* LEAKWATCH_INCIDENT_H */

@@ -110,6 +110,27 @@ is_running(int64 monotonic)
 	return false;
 }
 
+/*
+ * When launch_tend() is to be called at the latest.  While there is something to
+ * write, that is soon: a standby may be promoted, and a recorder that a former
+ * watcher has started does not wake us when it ends.
+ */
+TimestampTz
+launch_due(const Moment *moment)
+{
+	int64		retry = incident_retry_at();
+	int64		due = PG_INT64_MAX;
+
+	if (!RecoveryInProgress())
+		due = retry != 0 ? Min(housekeeping_at, retry) : housekeeping_at;
+	if (incident_any_new() || control_housekeeping_requested() || prepared_is_wanted())
+		due = Min(due, retry_at);
+	if (due == PG_INT64_MAX)
+		return DT_NOEND;
+	/* what can't be done now is not tried without a pause */
+	return clock_wall(moment, Max(due, moment->monotonic + RETRY_MIN));
+}
+
 /* What kept the recorder from its work may have been a setting: try at once. */
 void
 launch_retry(void)

@@ -8,7 +8,10 @@
 #ifndef LEAKWATCH_LAUNCH_H
 #define LEAKWATCH_LAUNCH_H
 
-extern void launch_tend(int64 monotonic);
+#include "clock.h"
+
 extern void launch_retry(void);
+extern void launch_tend(int64 monotonic);
+extern TimestampTz launch_due(const Moment *moment);
 
 #endif							/* LEAKWATCH_LAUNCH_H */

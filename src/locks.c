@@ -31,6 +31,9 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+/* So many processes ahead they are fetched from memory. */
+#define AHEAD		16
+
 /* One that others wait for. */
 typedef struct Blocker
 {
@@ -176,6 +179,9 @@ locks_survey(void)
 		volatile PGPROC *proc = &procs->allProcs[i];
 		Waiter		waiter;
 
+		if (i + AHEAD < procs->allProcCount)
+			compat_prefetch(&procs->allProcs[i + AHEAD].waitLock);
+
 		/* still so while it is awake for a moment, to look for a deadlock */
 		if (likely(proc->waitLock == NULL))
 			continue;
@@ -253,6 +259,25 @@ bool
 locks_blocks(int pid)
 {
 	return blockers != NULL && hash_search(blockers, &pid, HASH_FIND, NULL) != NULL;
+}
+
+/*
+ * Since when somebody has waited for this session itself without a break, as
+ * far as the last survey tells; DT_NOEND if that has only begun, or nobody does.
+ */
+TimestampTz
+locks_blocked_since(const Session *session)
+{
+	TimestampTz since = DT_NOEND;
+	Blocker    *blocker = blockers == NULL ? NULL :
+	hash_search(blockers, &session->pid, HASH_FIND, NULL);
+	int			waiter = -1;
+
+	if (blocker == NULL)
+		return DT_NOEND;
+	while ((waiter = bms_next_member(blocker->blocked, waiter)) >= 0)
+		since = Min(since, waiters[waiter].since);
+	return since;
 }
 
 /*

@@ -45,6 +45,7 @@ extern int	locks_survey(void);
 extern bool locks_blocks(int pid);
 extern bool locks_waits(const Session *session);
 extern int	locks_prepared_blocker(const Session *session);
+extern TimestampTz locks_blocked_since(const Session *session);
 extern int64 locks_cost(void);
 extern int	locks_blocked(const Session *session);
 extern int	locks_waiters(const Session *session, int pids[WAITERS_NAMED],

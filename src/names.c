@@ -23,10 +23,16 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+/* How soon to scan again after a look-up, in us. */
+#define AGAIN		USECS_PER_SEC
+
 /* After a failure, how long to do without, in us. */
 #define RETRY_AFTER	(5 * USECS_PER_SEC)
 
 static int64 retry_at = 0;		/* monotonic us */
+
+/* Of which scan the last look-up was, likewise. */
+static int64 looked_up_at = 0;
 
 /* Take back a look-up that has thrown, in a PG_CATCH block. */
 static void
@@ -51,10 +57,11 @@ give_up(MemoryContext context, int64 monotonic)
 
 /* Begin a transaction if none runs, and stay in this context. */
 static void
-begin(MemoryContext context)
+begin(MemoryContext context, int64 monotonic)
 {
 	if (IsTransactionState())
 		return;
+	looked_up_at = monotonic;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
@@ -77,7 +84,7 @@ names_look_up(const Session *session, int64 monotonic, SessionNames *names)
 
 	PG_TRY();
 	{
-		begin(context);
+		begin(context, monotonic);
 		session_names(session, names);
 	}
 	PG_CATCH();
@@ -149,7 +156,7 @@ names_look_up_scope(ScopeKind kind, Oid oid, int64 monotonic, ScopeNames *names)
 
 	PG_TRY();
 	{
-		begin(context);
+		begin(context, monotonic);
 		/* what has been dropped keeps its OID for a name, and has no limit */
 		(void) names_read_scope(kind, oid, names);
 	}
@@ -171,4 +178,15 @@ names_end_look_ups(void)
 		return;
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * When to scan again after this scan's look-ups, DT_NOEND if there were none: a
+ * process that waits for a lock is woken by the latch that the watcher sleeps
+ * on, and what somebody has called it for meanwhile would be forgotten.
+ */
+TimestampTz
+names_due(const Moment *moment)
+{
+	return looked_up_at == moment->monotonic ? moment->now + AGAIN : DT_NOEND;
 }

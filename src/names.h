@@ -8,6 +8,7 @@
 #ifndef LEAKWATCH_NAMES_H
 #define LEAKWATCH_NAMES_H
 
+#include "clock.h"
 #include "saturation.h"
 #include "session.h"
 
@@ -22,6 +23,7 @@ typedef struct ScopeNames
 extern void names_look_up(const Session *session, int64 monotonic, SessionNames *names);
 extern bool names_look_up_scope(ScopeKind kind, Oid oid, int64 monotonic, ScopeNames *names);
 extern void names_end_look_ups(void);
+extern TimestampTz names_due(const Moment *moment);
 
 /* For a session of its own, in its transaction. */
 extern bool names_read_scope(ScopeKind kind, Oid oid, ScopeNames *names);

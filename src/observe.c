@@ -43,9 +43,6 @@
 #define SUSPECT_AGAIN	USECS_PER_SEC
 #define CLIENT_AGAIN	(5 * USECS_PER_SEC)
 
-/* A statement that has run for less will not have waited for long. */
-#define YOUNG_STATEMENT	USECS_PER_SEC
-
 typedef struct ObservationSlot
 {
 	pg_atomic_uint32 changes;

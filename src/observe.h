@@ -11,6 +11,9 @@
 #include "clock.h"
 #include "waiting.h"
 
+/* A statement that has run for less will not have waited for its client for long. */
+#define YOUNG_STATEMENT	USECS_PER_SEC
+
 extern Size observe_shmem_size(void);
 extern void observe_shmem_init(void);
 

@@ -511,11 +511,11 @@ report_at(int64 monotonic)
 }
 
 /*
- * When report_at() is to be called next, in us and monotonic; PG_INT64_MAX
- * when there is nothing to sum up.
+ * When report_at() is to be called next, DT_NOEND when there is nothing to sum
+ * up.
  */
-int64
-report_due(void)
+TimestampTz
+report_due(const Moment *moment)
 {
-	return !summary_is_empty() ? window_end : PG_INT64_MAX;
+	return !summary_is_empty() ? clock_wall(moment, window_end) : DT_NOEND;
 }

@@ -204,7 +204,15 @@ static void
 leave(int code, Datum arg)
 {
 	while (num_mine > 0)
-		pg_atomic_fetch_sub_u32(&mine[--num_mine]->used, 1);
+	{
+		Scope	   *scope = mine[--num_mine];
+		uint32		used = pg_atomic_fetch_sub_u32(&scope->used, 1);
+		uint32		threshold = pg_atomic_read_u32(&scope->threshold);
+
+		/* it may come to be over */
+		if (threshold > 0 && used == threshold)
+			announce();
+	}
 }
 
 /*

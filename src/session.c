@@ -31,6 +31,9 @@
  */
 #define READ_TRIES	1000
 
+/* So many entries ahead they are fetched from memory. */
+#define AHEAD		16
+
 static volatile PgBackendStatus *
 status_entry(int slot)
 {
@@ -75,6 +78,19 @@ int
 session_version(int slot)
 {
 	return status_entry(slot)->st_changecount;
+}
+
+/*
+ * Have what a glance reads of an entry fetched from memory: entries are far
+ * apart, and a walk through thousands would wait for each.
+ */
+void
+session_prefetch(int slot)
+{
+	const PgBackendStatus *entry = unvolatize(PgBackendStatus *, status_entry(slot));
+
+	compat_prefetch(&entry->st_changecount);
+	compat_prefetch(&entry->st_state_start_timestamp);
 }
 
 /*
@@ -136,6 +152,67 @@ session_read(int slot, Session *session)
 	}
 	/* what is becoming another process is no longer who was there before */
 	return client ? READ_BUSY : READ_NONE;
+}
+
+/*
+ * Since when a client session does what it does, and nothing else of it, at the
+ * cost of one look into its entry.  Its state is filled in if that began before
+ * "young", and is unknown otherwise.  False when it was just changing.
+ */
+bool
+session_glance(int slot, TimestampTz young, Session *session)
+{
+	volatile PgBackendStatus *entry = status_entry(slot);
+	int			before;
+	int			after;
+	bool		client;
+
+	pgstat_begin_read_activity(entry, before);
+	client = entry->st_procpid > 0 && entry->st_backendType == B_BACKEND;
+	session->since[SINCE_STATE] = entry->st_state_start_timestamp;
+	session->since[SINCE_TRANSACTION] = entry->st_xact_start_timestamp;
+	session->since[SINCE_BACKEND] = entry->st_proc_start_timestamp;
+	session->state = session->since[SINCE_STATE] < young ?
+		session_state(entry->st_state) : SESSION_UNKNOWN;
+	pgstat_end_read_activity(entry, after);
+	session->version = before;
+	return client && pgstat_read_activity_complete(before, after);
+}
+
+/*
+ * How many client sessions are idle, and how many are so in a transaction.
+ * Good for a statistic: each is read at a moment of its own, and whoever is
+ * changing just then counts as what he was or will be.
+ */
+void
+session_count_idle(int *idle, int *in_transaction)
+{
+	*idle = *in_transaction = 0;
+	for (int slot = 0; slot < MaxBackends; slot++)
+	{
+		volatile PgBackendStatus *entry = status_entry(slot);
+
+		if (slot + AHEAD < MaxBackends)
+		{
+			session_prefetch(slot + AHEAD);
+			compat_prefetch(&unvolatize(PgBackendStatus *, status_entry(slot + AHEAD))->st_state);
+		}
+		if (entry->st_procpid <= 0 || entry->st_backendType != B_BACKEND)
+			continue;
+		switch (session_state(entry->st_state))
+		{
+			case SESSION_IDLE:
+				(*idle)++;
+				break;
+			case SESSION_IDLE_IN_TRANSACTION:
+			case SESSION_IDLE_IN_ABORTED_TRANSACTION:
+				(*in_transaction)++;
+				break;
+			case SESSION_ACTIVE:
+			case SESSION_UNKNOWN:
+				break;
+		}
+	}
 }
 
 /* How many client sessions there are. */

@@ -53,7 +53,10 @@ typedef struct SessionNames
 
 extern int	session_pid(int slot);
 extern int	session_version(int slot);
+extern void session_prefetch(int slot);
 extern Reading session_read(int slot, Session *session);
+extern bool session_glance(int slot, TimestampTz young, Session *session);
+extern void session_count_idle(int *idle, int *in_transaction);
 extern int	session_count(void);
 extern bool session_read_text(const Session *session, SessionText *text);
 extern bool session_read_application(const Session *session, char *name, ClientAddress *client);

@@ -12,6 +12,7 @@
 
 #include "compat.h"
 
+#include "calls.h"
 #include "client.h"
 #include "clock.h"
 #include "control.h"
@@ -42,6 +43,7 @@ static const struct
 {
 	{control_shmem_size, control_shmem_init},
 	{slot_shmem_size, slot_shmem_init},
+	{calls_shmem_size, calls_shmem_init},
 	{observe_shmem_size, observe_shmem_init},
 	{client_shmem_size, client_shmem_init},
 	{clock_shmem_size, clock_shmem_init},

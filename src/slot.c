@@ -15,11 +15,6 @@
  *   have counters of their own.  "news" is raised after a mark or a report, so
  *   that a session which has seen to both looks at nothing else.
  *
- * Beside the slots there is a bit for each, set by a backend when the watcher
- * should look there, and cleared by the watcher before it does: after it has
- * changed in its slot what it is judged by, and when it has been marked and
- * goes on or ends.  So the watcher need not look into any other slot.
- *
  * How a session ended is wanted only after it is gone, when a successor may
  * already have its slot.  So whoever takes over the slot of a session that
  * the watcher has marked moves that session's end to "farewell" first.  None
@@ -35,8 +30,8 @@
 
 #include "compat.h"
 
+#include "calls.h"
 #include "changes.h"
-#include "port/pg_bitutils.h"
 #include "slot.h"
 #include "storage/ipc.h"
 #include "storage/procarray.h"
@@ -66,11 +61,7 @@ typedef struct Slot
 	SlotNotice	report;			/* what has been reported of it */
 } Slot;
 
-/* Slots whose bits are in one word. */
-#define SLOTS_PER_WORD	64
-
 static Slot *slots = NULL;
-static pg_atomic_uint64 *announced = NULL;	/* behind the slots */
 
 SlotCall   *slot_call = NULL;
 uint32		slot_news_seen = 0;
@@ -78,17 +69,10 @@ uint32		slot_news_seen = 0;
 /* The report that this process has taken last, by its counter. */
 static uint32 report_seen = 0;
 
-static int
-word_count(void)
-{
-	return (MaxBackends + SLOTS_PER_WORD - 1) / SLOTS_PER_WORD;
-}
-
 Size
 slot_shmem_size(void)
 {
-	return add_size(mul_size(sizeof(Slot), MaxBackends),
-					mul_size(sizeof(pg_atomic_uint64), word_count()));
+	return mul_size(sizeof(Slot), MaxBackends);
 }
 
 /* Called with AddinShmemInitLock held. */
@@ -98,13 +82,10 @@ slot_shmem_init(void)
 	bool		found;
 
 	slots = ShmemInitStruct("leakwatch slots", slot_shmem_size(), &found);
-	announced = (pg_atomic_uint64 *) (slots + MaxBackends);
 	if (found)
 		return;
 
 	memset(slots, 0, slot_shmem_size());
-	for (int i = 0; i < word_count(); i++)
-		pg_atomic_init_u64(&announced[i], 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{
 		pg_atomic_init_u32(&slots[i].changes, 0);
@@ -163,24 +144,12 @@ begin_my_slot(void)
 	return slot;
 }
 
-/*
- * Have the watcher look at a slot in its next scan.  Done even if the bit is
- * set, for the barrier: the watcher may be about to clear it, and must then
- * see what has been written before.
- */
-static void
-announce(int index)
-{
-	pg_atomic_fetch_or_u64(&announced[index / SLOTS_PER_WORD],
-						   UINT64CONST(1) << (index % SLOTS_PER_WORD));
-}
-
 /* What was written is something that the session is judged by. */
 static void
 end_publication(Slot *slot)
 {
 	change_end(&slot->changes);
-	announce(slot - slots);
+	calls_announce(slot - slots);
 }
 
 static bool
@@ -288,7 +257,8 @@ slot_publish_going_on(TimestampTz at)
 	if (slot == NULL)
 		return;
 	slot->published.owner.went_on_at = at;
-	end_publication(slot);
+	change_end(&slot->changes);
+	calls_make(slot - slots);
 }
 
 /*
@@ -313,7 +283,7 @@ slot_announce(void)
 	Slot	   *slot = my_slot();
 
 	if (slot != NULL)
-		announce(slot - slots);
+		calls_make(slot - slots);
 }
 
 /* on_proc_exit callback, for when the session is no longer seen */
@@ -323,7 +293,7 @@ announce_exit(int code, Datum arg)
 	int			index = DatumGetInt32(arg);
 
 	if (pg_atomic_read_u64(&slots[index].call.watched) == (uint64) MyStartTimestamp)
-		announce(index);
+		calls_make(index);
 }
 
 /* Have the end of this session announced, if it is marked then. */
@@ -509,24 +479,6 @@ slot_owner(int slot, Session *owner)
 	owner->pid = published.owner.pid;
 	owner->since[SINCE_BACKEND] = published.owner.backend_start;
 	return true;
-}
-
-/*
- * The watcher: call expect() for each slot of which anything has been
- * announced since the last call.
- */
-void
-slot_take_announced(void (*expect) (int slot))
-{
-	for (int i = 0; i < word_count(); i++)
-	{
-		uint64		word;
-
-		if (likely(pg_atomic_read_u64(&announced[i]) == 0))
-			continue;
-		for (word = pg_atomic_exchange_u64(&announced[i], 0); word != 0; word &= word - 1)
-			expect(i * SLOTS_PER_WORD + pg_rightmost_one_pos64(word));
-	}
 }
 
 /*

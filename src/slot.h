@@ -97,7 +97,6 @@ extern Reading slot_end(const Session *session, SlotEnd *end);
 extern uint64 slot_use(int slot);
 extern uint32 slot_changes(int slot);
 extern void slot_mute(int slot, int pid);
-extern void slot_take_announced(void (*expect) (int slot));
 
 /* Called by anybody. */
 extern bool slot_owner(int slot, Session *owner);

@@ -35,6 +35,9 @@
 #define FOLLOWED_WITHIN	6
 #define LEAST_REST		(MIN_LIMIT_MS * INT64CONST(1000))
 
+/* It is taken along in a scan by so much of that time earlier. */
+#define EARLIER			8
+
 typedef enum NewsKind
 {
 	NEWS_EVENT,
@@ -332,11 +335,18 @@ judge(int slot, TimestampTz now)
 	agenda_expect(slot);
 }
 
+/* After how much of such a time it is done when the watcher is awake anyway. */
+static int64
+soonest(int64 pause)
+{
+	return pause - pause / EARLIER;
+}
+
 /* Is it time to judge the members of a pool that have this pace? */
 static bool
 is_due(const Pool *pool, int64 pace, TimestampTz now)
 {
-	return pool->touched || now - pool->judged_at >= pace / FOLLOWED_WITHIN;
+	return pool->touched || now - pool->judged_at >= soonest(pace / FOLLOWED_WITHIN);
 }
 
 /* Judge those that have been idle for long in pools where that is due. */
@@ -379,13 +389,20 @@ bridge_gap(TimestampTz now)
 	all_known = false;
 }
 
+/* For how long it may be left alone, in us; 0: it is followed in each scan. */
+static int64
+rest(void)
+{
+	int64		pace = shortest_pace > 0 ? shortest_pace : places_server_pace();
+
+	return pace > 0 ? Max(pace / FOLLOWED_WITHIN, LEAST_REST) : 0;
+}
+
 /* When to follow it next.  Nobody wakes the watcher for who comes meanwhile. */
 TimestampTz
 suspicion_due(void)
 {
-	int64		pace = shortest_pace > 0 ? shortest_pace : places_server_pace();
-
-	return pace > 0 ? last_tended + Max(pace / FOLLOWED_WITHIN, LEAST_REST) : DT_NOEND;
+	return rest() > 0 ? last_tended + rest() : DT_NOEND;
 }
 
 /*
@@ -404,7 +421,7 @@ suspicion_tend(const Moment *moment, bool asked)
 		all_known = false;
 		looked_at = 0;
 	}
-	else if (!asked && suspicion_due() != DT_NOEND && now < suspicion_due())
+	else if (!asked && rest() > 0 && now < last_tended + soonest(rest()))
 		return;
 	if (use_take_missed())
 		bridge_gap(now);

@@ -12,8 +12,9 @@
  * No clock is read for it: a statement has the time at which it came in.  When
  * a session became idle is what its status entry says, to who looks while it
  * is idle.  Later it is taken to be when its last statement came in, or the
- * last tick of the watcher before the end of that; a statement that a tick has
- * fallen into takes the time of its end, once in a scan at the most.
+ * last tick before the end of that; a statement that a tick has fallen into
+ * takes the time of its end, once in a tick at the most.  A scan is a tick, and
+ * where there has been none for USE_TICK, so is a statement that ends.
  *
  * Owns the "leakwatch uses" segment, a ring of a fixed size:
  *
@@ -21,7 +22,9 @@
  *	tail		events that the watcher has taken out; written by it alone
  *	missed		set by a backend that has found the ring full, cleared by the
  *				watcher: events have been missed since
- *	now			the time of the watcher's last scan; written by it alone
+ *	ticked_at	a time that has passed, not long ago; written by each scan, and
+ *				by a backend that finds it older than USE_TICK.  A later one
+ *				that is lost thereby is of the same moment
  *	event.turn	1 + the place, once the event there has been written
  *
  * What a session was last used for is in its slot, for as long as it is idle:
@@ -76,7 +79,7 @@ typedef struct Uses
 {
 	pg_atomic_uint64 head;
 	pg_atomic_uint64 tail;
-	pg_atomic_uint64 now;
+	pg_atomic_uint64 ticked_at;
 	pg_atomic_uint32 missed;
 	RingEvent	ring[USE_ROOM];
 } Uses;
@@ -108,13 +111,13 @@ use_shmem_init(void)
 	bool		found;
 
 	uses = ShmemInitStruct("leakwatch uses", use_shmem_size(), &found);
-	use_ticked_at = &uses->now;
+	use_ticked_at = &uses->ticked_at;
 	if (found)
 		return;
 	memset(uses, 0, use_shmem_size());
 	pg_atomic_init_u64(&uses->head, 0);
 	pg_atomic_init_u64(&uses->tail, 0);
-	pg_atomic_init_u64(&uses->now, 0);
+	pg_atomic_init_u64(&uses->ticked_at, 0);
 	pg_atomic_init_u32(&uses->missed, 0);
 	for (int i = 0; i < USE_ROOM; i++)
 		pg_atomic_init_u32(&uses->ring[i].turn, 0);
@@ -335,14 +338,15 @@ use_note_other(const PlannedStmt *statement, TimestampTz at)
 }
 
 /*
- * A transaction has ended that failed, or that the watcher has ticked in, or
+ * A transaction has ended that failed, or that a tick has fallen into, or
  * for which no statement has been executed, because the message was empty or
- * not to be understood: that is noted only now.
+ * not to be understood: that is noted only now.  Or it is time for a tick.
  */
 void
 use_end_otherwise(bool failed)
 {
 	TimestampTz at;
+	TimestampTz ticked_at;
 
 	if (!use_notes.on)
 		return;
@@ -351,18 +355,25 @@ use_end_otherwise(bool failed)
 		use_note_word(at, word_without_work(SUSPECT_LAST_PROBE));
 	use_notes.noted = false;
 	use_notes.at = at;
-	if ((TimestampTz) pg_atomic_read_u64(use_ticked_at) > at)
+	ticked_at = (TimestampTz) pg_atomic_read_u64(use_ticked_at);
+	if (ticked_at > at)
 		use_notes.ended_at = GetCurrentTransactionStopTimestamp();
+	else if (at - ticked_at >= USE_TICK)
+		pg_atomic_write_u64(use_ticked_at, (uint64) at);
 	if (failed && WORD_LAST(use_notes.word) != SUSPECT_LAST_CONTROL)
 		use_publish(use_notes.word | WORD_FAILED);
 }
 
 /* ---------- the watcher ---------- */
 
+/* When the scan began that is going on, private to the watcher. */
+static TimestampTz scanned_at = 0;
+
 void
 use_tick(TimestampTz now)
 {
-	pg_atomic_write_u64(&uses->now, (uint64) now);
+	scanned_at = now;
+	pg_atomic_write_u64(&uses->ticked_at, (uint64) now);
 }
 
 /*
@@ -373,18 +384,17 @@ bool
 use_take(UseEvent *event)
 {
 	static uint64 awaited = PG_UINT64_MAX;
-	static uint64 awaited_at = 0;
+	static TimestampTz awaited_at = 0;
 	uint64		tail = pg_atomic_read_u64(&uses->tail);
-	uint64		now = pg_atomic_read_u64(&uses->now);
 	RingEvent  *found = &uses->ring[tail % USE_ROOM];
 
 	if (tail == pg_atomic_read_u64(&uses->head))
 		return false;
 	while (pg_atomic_read_u32(&found->turn) != (uint32) tail + 1)
 	{
-		if (awaited != tail || awaited_at == now)
+		if (awaited != tail || awaited_at == scanned_at)
 		{
-			awaited_at = awaited == tail ? awaited_at : now;
+			awaited_at = awaited == tail ? awaited_at : scanned_at;
 			awaited = tail;
 			return false;
 		}

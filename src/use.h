@@ -46,6 +46,9 @@ typedef struct UseEvent
 extern Size use_shmem_size(void);
 extern void use_shmem_init(void);
 
+/* How often there is a tick at least while statements come, in us. */
+#define USE_TICK	USECS_PER_SEC
+
 /* For how long a session has to be idle to count as free, in us. */
 extern int64 use_gap(int64 pace);
 
@@ -160,12 +163,12 @@ use_note_utility(const PlannedStmt *statement, TimestampTz at)
 	use_notes.settled = false;
 }
 
-/* A transaction has ended. */
+/* A transaction has ended.  That is all if the last tick was just before it. */
 static inline void
 use_end(bool failed)
 {
 	if (likely(use_notes.noted && !failed &&
-			   (TimestampTz) pg_atomic_read_u64(use_ticked_at) <= use_notes.at))
+			   (uint64) use_notes.at - pg_atomic_read_u64(use_ticked_at) < USE_TICK))
 		use_notes.noted = false;
 	else
 		use_end_otherwise(failed);

@@ -233,30 +233,22 @@ verdict_needs_waiting(const Policy *policy)
 		 policy->value[POLICY_TERMINATE(KIND_SESSION)] != 0);
 }
 
-/*
- * How often a session has to be looked at to see it before it meets a limit, in
- * ms.  The clock of one that waits for its client starts with a look, and so
- * does not wait for the limit.  Who may be ended after having waited for a lock
- * is looked at while it may still wait.  Who is suspected is not found by
- * looking there.
- */
-static int
-look_interval(int limit_index, int limit)
+/* Do all limits in a policy begin anew with whatever a session does next? */
+bool
+verdict_begins_anew(const Policy *policy)
 {
-	LeakKind	kind = POLICY_KIND(limit_index);
-
-	if (kind == KIND_SUSPECTED_LEAK)
-		return 0;
-	if (kind_info(kind)->clock == SINCE_WAITING)
-		return Max(limit / 2, Min(limit, 1000));
-	if (POLICY_TERMINATES(limit_index) && runs_while_waiting(kind))
-		return Max(Max(limit / 2, limit - LOCK_GRACE_MS), Min(limit, 100));
-	return limit;
+	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES; i++)
+	{
+		if (kind_info(POLICY_KIND(i))->clock == SINCE_BACKEND && policy->value[i] != 0)
+			return false;
+	}
+	return true;
 }
 
 /*
- * The shortest limit in a policy, in ms, 0 when all are off.  A scan at
- * least that often sees every session before it meets a limit.
+ * The shortest of the limits in a policy whose clocks the server keeps, in ms,
+ * 0 when all are off: what a session does next meets none sooner.  Whoever is
+ * suspected is looked at for that.
  */
 int
 verdict_shortest_limit(const Policy *policy)
@@ -267,10 +259,63 @@ verdict_shortest_limit(const Policy *policy)
 		return 0;
 	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES; i++)
 	{
-		int			interval = look_interval(i, policy->value[i]);
+		LeakKind	kind = POLICY_KIND(i);
 
-		if (interval > 0 && (shortest == 0 || interval < shortest))
-			shortest = interval;
+		if (kind != KIND_SUSPECTED_LEAK && kind_info(kind)->clock < NUM_SERVER_CLOCKS)
+			shortest = verdict_shorter(shortest, policy->value[i]);
 	}
 	return shortest;
+}
+
+/*
+ * For how long a look is good by one limit, in ms, 0 for ever.  The clock of who
+ * waits for its client starts with a look, and so does not wait for the limit.
+ * That of one in others' way starts with a survey, and not here, and nobody is
+ * suspected for what is seen here.  Who may be ended after having waited for a
+ * lock is looked at while it may still wait.
+ */
+static int
+rest_of(int limit_index, int limit)
+{
+	LeakKind	kind = POLICY_KIND(limit_index);
+
+	if (kind == KIND_SUSPECTED_LEAK)
+		return 0;
+	switch (kind_info(kind)->clock)
+	{
+		case SINCE_WAITING:
+			return Max(limit / 2, Min(limit, 1000));
+		case SINCE_BLOCKING:
+			return 0;
+		default:
+			if (POLICY_TERMINATES(limit_index) && runs_while_waiting(kind))
+				return Max(Max(limit / 2, limit - LOCK_GRACE_MS), Min(limit, 100));
+			return limit;
+	}
+}
+
+/*
+ * How long a look at a session is good for, in ms, 0 for ever: whoever is
+ * looked at that often is seen before a limit is met.
+ */
+int
+verdict_rest(const Policy *policy)
+{
+	int			rest = 0;
+
+	if (policy->value[POLICY_MODE] == MODE_OFF)
+		return 0;
+	for (int i = POLICY_MODE + 1; i < NUM_POLICY_VALUES; i++)
+		rest = verdict_shorter(rest, rest_of(i, policy->value[i]));
+	return rest;
+}
+
+/* The shorter limit on being in others' way, in ms, 0 when there is none. */
+int
+verdict_blocker_limit(const Policy *policy)
+{
+	if (policy->value[POLICY_MODE] == MODE_OFF)
+		return 0;
+	return verdict_shorter(policy->value[POLICY_WARN(KIND_IDLE_BLOCKER)],
+						   policy->value[POLICY_TERMINATE(KIND_IDLE_BLOCKER)]);
 }

@@ -37,6 +37,15 @@ typedef struct Excess
 	TimestampTz at;
 } Excess;
 
+/* The shorter of two limits, 0 being none. */
+static inline int
+verdict_shorter(int a, int b)
+{
+	if (a == 0 || b == 0)
+		return Max(a, b);
+	return Min(a, b);
+}
+
 extern LeakKind verdict_first_kind(uint32 kinds);
 extern int64 verdict_age(const Session *session, SessionClock clock, TimestampTz now);
 extern bool verdict_is_idle(const Session *session);
@@ -50,6 +59,9 @@ extern Excess verdict_terminate_excess(const Session *session, const Policy *pol
 									   LeakKind kind, TimestampTz at);
 extern bool verdict_waits(const Session *session, const Verdict *verdict, TimestampTz now);
 extern bool verdict_needs_waiting(const Policy *policy);
+extern bool verdict_begins_anew(const Policy *policy);
 extern int	verdict_shortest_limit(const Policy *policy);
+extern int	verdict_rest(const Policy *policy);
+extern int	verdict_blocker_limit(const Policy *policy);
 
 #endif							/* LEAKWATCH_VERDICT_H */

@@ -3,9 +3,10 @@
  * watcher.c
  *	  The background worker that finds leaks and acts on them.
  *
- * A static worker connected to no database.  It scans once in
- * leakwatch.scan_interval and whenever a session that it has seen is about to
- * meet a limit.  This file has the process and the order of a scan:
+ * A static worker connected to no database.  It sleeps until something can
+ * happen, as next_due() adds up, or somebody wakes it, and for
+ * leakwatch.scan_interval at the most.  This file has the process and the order
+ * of a scan:
  *
  *	agenda.c	which slots have to be looked at
  *	judge.c		whether a session there is over a limit
@@ -18,7 +19,8 @@
  *	twophase.c	whether prepared transactions are finished
  *	launch.c	a recorder, while there is something to write
  *
- * A session that is as it was when last looked at costs a few comparisons.
+ * A session that is as it was when last looked at costs a few comparisons, and
+ * one that has gone on little more.
  *
  * Owns the memory of the scan, which is emptied when a scan has used it.
  *
@@ -31,6 +33,7 @@
 #include "access/xact.h"
 #include "agenda.h"
 #include "blockers.h"
+#include "calls.h"
 #include "capacity.h"
 #include "control.h"
 #include "follow.h"
@@ -38,6 +41,7 @@
 #include "harm.h"
 #include "hooks.h"
 #include "launch.h"
+#include "names.h"
 #include "observe.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -69,8 +73,21 @@
 /* How long a look is good at a session that may come to wait for its client. */
 #define WAITING_LOOK	USECS_PER_SEC
 
+/* When to look again at a session of which something is left to decide. */
+#define UNDECIDED_LOOK	USECS_PER_SEC
+
 static MemoryContext scan_context = NULL;
 static bool settings_changed = true;
+
+/* By when this scan has found that the next has to be. */
+typedef struct Findings
+{
+	TimestampTz slots;			/* of the agenda */
+	TimestampTz work;			/* of the sessions that something was done
+								 * about */
+	TimestampTz calls;			/* for what may be announced meanwhile */
+	int			cadence;		/* ms; so that who comes next is seen in time */
+} Findings;
 
 pg_noreturn extern PGDLLEXPORT void leakwatch_watcher_main(Datum arg);
 
@@ -91,15 +108,6 @@ watcher_register(void)
 
 /* ---------- looking at a slot ---------- */
 
-/* The shorter of two limits, 0 being none. */
-static int
-shorter(int a, int b)
-{
-	if (a == 0 || b == 0)
-		return Max(a, b);
-	return Min(a, b);
-}
-
 /*
  * There is no session in this slot, but there may be about to be: a backend
  * gets its role's and database's settings before it shows itself.  If it has
@@ -118,7 +126,7 @@ await_session(int slot, Look *look)
 		slot_overrides(&coming, &overrides))
 	{
 		slot_effective_policy(&guc_policy, &overrides, &policy);
-		look->shortest_limit = shorter(look->shortest_limit, verdict_shortest_limit(&policy));
+		look->rest = verdict_shorter(look->rest, verdict_rest(&policy));
 		look->due = coming.since[SINCE_BACKEND] + START_TIME;
 	}
 }
@@ -158,8 +166,10 @@ judge(Seat *seat, Session *session, Look *look, const Moment *moment)
 	seat->roomless &= judgement.verdict.leaking;
 
 	look->version = session->version;
-	look->shortest_limit = shorter(look->shortest_limit,
-								   verdict_shortest_limit(&judgement.policy));
+	look->backend_start = session->since[SINCE_BACKEND];
+	look->shortest_limit = verdict_shortest_limit(&judgement.policy);
+	look->rest = verdict_shorter(look->rest, verdict_rest(&judgement.policy));
+	look->begins_anew = verdict_begins_anew(&judgement.policy);
 	look->due = Min(judgement.verdict.next,
 					observe_before(session, judgement.verdict.ends_at, moment));
 	look->active = session->state == SESSION_ACTIVE && verdict_needs_waiting(&judgement.policy);
@@ -169,7 +179,32 @@ judge(Seat *seat, Session *session, Look *look, const Moment *moment)
 		look->version = AGENDA_NO_VERSION;
 		look->due = Min(look->due, moment->now + WAITING_LOOK);
 	}
+	blockers_expect(session->slot, verdict_blocker_limit(&judgement.policy));
 	worklist_add(seat, &judgement, look, moment);
+}
+
+/*
+ * Has the session that was looked at only gone on?  That is the usual case, and
+ * then no more has to be read than since when it does what it does.
+ */
+static bool
+glance(int slot, Look *look, void *arg)
+{
+	const Moment *moment = arg;
+	Session		session;
+	TimestampTz began;
+
+	if (!session_glance(slot, moment->now - YOUNG_STATEMENT, &session) ||
+		session.since[SINCE_BACKEND] != look->backend_start || session.state == SESSION_ACTIVE)
+		return false;
+	began = session.since[SINCE_STATE];
+	if (session.since[SINCE_TRANSACTION] != 0)
+		began = Min(began, session.since[SINCE_TRANSACTION]);
+	/* what began before may be near a limit, or the clock have jumped since */
+	if (began < look->at)
+		return false;
+	agenda_glanced(look, began, moment->now, session.version);
+	return true;
 }
 
 /*
@@ -198,7 +233,7 @@ visit(int slot, void *arg)
 		.at = moment->now,
 		.due = DT_NOEND,
 		.version = session_version(slot),
-		.shortest_limit = verdict_shortest_limit(&guc_policy),
+		.rest = verdict_rest(&guc_policy),
 	};
 
 	/* if anything throws, what was known of it does not hold */
@@ -213,7 +248,10 @@ visit(int slot, void *arg)
 	if (reading == READ_BUSY)
 		return;
 	if (reading == READ_NONE)
+	{
+		blockers_expect(slot, 0);
 		await_session(slot, &look);
+	}
 	else
 	{
 		if (seat->session.pid == 0)
@@ -227,33 +265,38 @@ visit(int slot, void *arg)
 /* ---------- the scan ---------- */
 
 /*
- * Walk through the agenda.  Returns when the next slot has to be looked at,
- * DT_NOEND for any time, and in *cadence the longest time in ms until the next
- * scan: a session that starts just after this one is seen before its limit.
+ * Walk through the agenda.  Notes when the next slot has to be looked at, and
+ * the cadence: a session that starts just after this scan, and publishes no
+ * shorter limit, is seen before its limit.
  */
-static TimestampTz
-walk_agenda(Moment *moment, int *cadence)
+static void
+walk_agenda(Moment *moment, Findings *findings)
 {
+	static int	shortest_rest = 0;
 	Walk		walk = {
 		.now = moment->now,
 		.until = moment->now + guc_scan_interval * INT64CONST(1000),
+		.again = moment->now + UNDECIDED_LOOK,
 		.all = settings_changed,
+		.prefetch = session_prefetch,
 		.version = session_version,
+		.glance = glance,
 		.visit = visit,
 		.arg = moment,
+		.shortest_rest = shortest_rest,
 	};
-	TimestampTz next;
+	int64		calls = calls_take(moment->monotonic, agenda_expect);
 	int			shortest;
 
-	slot_take_announced(agenda_expect);
-	next = agenda_walk(&walk);
+	findings->calls = calls == PG_INT64_MAX ? DT_NOEND : clock_wall(moment, calls);
+	findings->slots = agenda_walk(&walk);
 	settings_changed = false;
 
-	shortest = shorter(walk.shortest_limit, verdict_shortest_limit(&guc_policy));
-	*cadence = guc_scan_interval;
+	shortest_rest = walk.shortest_rest;
+	shortest = verdict_shorter(shortest_rest, verdict_rest(&guc_policy));
+	findings->cadence = guc_scan_interval;
 	if (shortest > 0)
-		*cadence = Min(*cadence, Max(shortest, MIN_LIMIT_MS));
-	return next;
+		findings->cadence = Min(findings->cadence, Max(shortest, MIN_LIMIT_MS));
 }
 
 /* Follow the harm that open incidents do. */
@@ -270,7 +313,8 @@ tend_harm(const Moment *moment, bool asked)
 
 /*
  * See who is in others' way, before anybody is judged by that.  Returns
- * whether that was done.
+ * whether that was done.  It is whenever it may be: that costs less than to wake
+ * for it.
  */
 static bool
 tend_blockers(const Moment *moment, bool asked)
@@ -281,39 +325,69 @@ tend_blockers(const Moment *moment, bool asked)
 	return true;
 }
 
-/* Follow the use of connections: the earlier of two times to go on. */
+/*
+ * The one place that knows when the next scan has to be: when the first thing
+ * can happen that nobody wakes the watcher for, DT_NOEND for any time.
+ */
 static TimestampTz
-tend_capacity(const Moment *moment, bool asked, TimestampTz next)
+next_due(const Moment *moment, const Findings *findings)
 {
-	TimestampTz due = capacity_tend(moment, asked);
+	TimestampTz due[] = {
+		findings->slots,
+		findings->work,
+		findings->calls,
+		blockers_due(moment),
+		incident_open_count() > 0 ? harm_due(moment) : DT_NOEND,
+		capacity_due(moment),
+		twophase_due(moment),
+		suspicion_due(),
+		report_due(moment),
+		launch_due(moment),
+		names_due(moment),
+	};
+	TimestampTz next = DT_NOEND;
 
-	return Min(next, due);
+	for (int i = 0; i < lengthof(due); i++)
+		next = Min(next, due[i]);
+	return next;
 }
 
-/* Follow prepared transactions, likewise. */
-static TimestampTz
-tend_prepared(const Moment *moment, bool asked, TimestampTz next)
+/* For how many milliseconds the watcher may sleep after this scan. */
+static long
+time_to_sleep(const Moment *moment, const Findings *findings)
 {
-	TimestampTz due;
+	TimestampTz next = next_due(moment, findings);
+	int64		elapsed = clock_monotonic() - moment->monotonic;
 
-	twophase_tend(moment, asked);
-	due = twophase_due(moment);
-	return Min(next, due);
+	/* rounded up, so as not to wake a moment before the limit */
+	if (next != DT_NOEND && next - moment->now < findings->cadence * INT64CONST(1000))
+		return Max((next - moment->now - elapsed + 999) / 1000, 1);
+	return findings->cadence;
 }
 
 /*
- * One scan.  Returns for how many milliseconds the watcher may sleep.
+ * Publish how long we may sleep.  Who has set a limit meanwhile that was not to
+ * be met in the time that we might sleep until now has not woken us.
  */
-static long
-scan(Moment *moment)
+static void
+publish(const Moment *moment, Findings *findings)
+{
+	bool		longer = findings->cadence > control_cadence();
+
+	control_set_policy(&guc_policy, findings->cadence);
+	pg_memory_barrier();
+	if (longer && calls_any())
+		findings->slots = moment->now;
+}
+
+/* One scan. */
+static void
+scan(Moment *moment, Findings *findings)
 {
 	static uint64 served = 0;
 	uint64		ticket = control_scan_requested();
 	bool		asked = ticket != served;
 	bool		observed;
-	TimestampTz next;
-	int			cadence;
-	int64		elapsed;
 
 	/* a transaction in between has left us in another */
 	MemoryContextSwitchTo(scan_context);
@@ -324,6 +398,7 @@ scan(Moment *moment)
 		observe_jump(moment->jump);
 		follow_jump(moment->jump);
 		twophase_jump(moment->jump);
+		blockers_jumped(moment);
 		settings_changed = true;
 		clock_report_jump(moment);
 	}
@@ -335,39 +410,23 @@ scan(Moment *moment)
 		agenda_expect_followed();
 	observed = tend_blockers(moment, asked);
 	suspicion_tend(moment, asked);
-	next = walk_agenda(moment, &cadence);
+	walk_agenda(moment, findings);
 	incident_reclaim();
 
-	if (!worklist_is_empty())
-	{
-		TimestampTz due = worklist_carry_out(moment);
-
-		next = Min(next, due);
-	}
+	findings->work = worklist_is_empty() ? DT_NOEND : worklist_carry_out(moment);
 
 	/* where there is always work, that takes each survey that would be due */
-	if (!observed && harm_is_surveyed(moment))
-		blockers_observe(moment);
-	next = tend_prepared(moment, asked, next);
+	if (!observed && harm_is_surveyed(moment) && blockers_observe(moment))
+		findings->slots = moment->now;
+	twophase_tend(moment, asked);
 	tend_harm(moment, asked);
-	next = tend_capacity(moment, asked, next);
-	next = Min(next, suspicion_due());
+	capacity_tend(moment, asked);
 	worklist_clear();
 	MemoryContextReset(scan_context);
-	control_set_policy(&guc_policy, cadence);
+	publish(moment, findings);
 
-	/* a summary that waits for its time */
-	if (report_due() < PG_INT64_MAX)
-		next = Min(next, moment->now + report_due() - moment->monotonic);
-
-	elapsed = clock_monotonic() - moment->monotonic;
-	control_scan_served(ticket, moment->now, elapsed);
+	control_scan_served(ticket, moment->now, clock_monotonic() - moment->monotonic);
 	served = ticket;
-
-	/* rounded up, so as not to wake a moment before the limit */
-	if (next != DT_NOEND && next - moment->now < cadence * INT64CONST(1000))
-		return Max((next - moment->now - elapsed + 999) / 1000, 1);
-	return cadence;
 }
 
 /* ---------- the process ---------- */
@@ -473,9 +532,10 @@ leakwatch_watcher_main(Datum arg)
 	for (;;)
 	{
 		Moment		moment;
-		long		ms = scan(&moment);
+		Findings	findings;
 
+		scan(&moment, &findings);
 		launch_tend(moment.monotonic);
-		nap(ms, wait_event);
+		nap(time_to_sleep(&moment, &findings), wait_event);
 	}
 }

@@ -13,6 +13,9 @@
 #include "datatype/timestamp.h"
 #include "tap.h"
 
+/* As in facts_of(), in seconds. */
+#define REPEAT	60
+
 /* 10 connections, warned of at 9, said again after a minute. */
 static AlarmFacts
 facts_of(int used, uint64 refused, int64 seconds)
@@ -156,6 +159,40 @@ test_forecast(void)
 	ok(alarm_judge(&alarm, &facts) == ALARM_HIGH, "what is so goes before what will be");
 }
 
+/* When to judge it again, in seconds; -1 for any time. */
+static int64
+due(const Alarm *alarm, int used, uint64 refused, int64 seconds)
+{
+	AlarmFacts	facts = facts_of(used, refused, seconds);
+	int64		at = alarm_due(alarm, &facts);
+
+	return at == PG_INT64_MAX ? -1 : at / USECS_PER_SEC - 1000;
+}
+
+static void
+test_due(void)
+{
+	Alarm		alarm = {0};
+	AlarmFacts	facts;
+
+	ok(due(&alarm, 5, 0, 1) == -1, "as long as all is well, nothing is to be looked at");
+	judge(&alarm, 9, 0, 100);
+	ok(due(&alarm, 9, 0, 101) == 100 + REPEAT, "high: when it is to be repeated");
+	judge(&alarm, 9, 0, 100 + REPEAT);
+	ok(due(&alarm, 9, 0, 101 + REPEAT) == 100 + 3 * REPEAT, "which takes twice as long the next time");
+	ok(due(&alarm, 8, 0, 200 + REPEAT) == 201 + REPEAT, "below: soon, for it may be over");
+
+	judge(&alarm, 10, 1, 5000);
+	ok(due(&alarm, 10, 2, 5010) == 5000 + REPEAT, "turned away: when that may be said again");
+	facts = facts_of(10, 2, 5010);
+	facts.repeat = 0;
+	ok(alarm_due(&alarm, &facts) == PG_INT64_MAX, "without repetition: not before it is over");
+	facts = facts_of(0, 2, 5020);
+	facts.repeat = 0;
+	ok(alarm_judge(&alarm, &facts) == ALARM_OVER && alarm_due(&alarm, &facts) == facts.monotonic,
+	   "and then at once");
+}
+
 int
 main(void)
 {
@@ -166,5 +203,6 @@ main(void)
 	test_once();
 	test_off();
 	test_forecast();
+	test_due();
 	return done_testing();
 }

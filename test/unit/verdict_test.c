@@ -237,7 +237,8 @@ test_off(void)
 	verdict = judge(&session, &policy, late);
 	ok(verdict.applies == 0 && verdict.leaking == 0 && verdict.terminate == 0 &&
 	   verdict.next == DT_NOEND, "mode off judges nothing");
-	ok(verdict_shortest_limit(&policy) == 0, "mode off has no limit to be early for");
+	ok(verdict_shortest_limit(&policy) == 0 && verdict_rest(&policy) == 0 &&
+	   verdict_blocker_limit(&policy) == 0, "mode off has no limit to be early for");
 }
 
 static void
@@ -461,31 +462,51 @@ test_shortest(void)
 {
 	Policy		policy = policy_of(MODE_OBSERVE);
 
-	ok(verdict_shortest_limit(&policy) == 0, "no limits, none the shortest");
+	ok(verdict_shortest_limit(&policy) == 0 && verdict_rest(&policy) == 0,
+	   "no limits, none the shortest");
 	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 7000;
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 300;
 	policy.value[POLICY_WARN(KIND_SESSION)] = 140;
 	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = 400;
-	ok(verdict_shortest_limit(&policy) == 140, "the shortest of all that are on");
+	ok(verdict_shortest_limit(&policy) == 140 && verdict_rest(&policy) == 140,
+	   "the shortest of all that are on");
 	policy.value[POLICY_WARN(KIND_SESSION)] = 0;
-	ok(verdict_shortest_limit(&policy) == 150, "who may be ended after a wait for a lock is looked at before");
+	ok(verdict_rest(&policy) == 150, "who may be ended after a wait for a lock is looked at before");
+	ok(verdict_shortest_limit(&policy) == 300, "but meets its limit no sooner");
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 40;
-	ok(verdict_shortest_limit(&policy) == 40, "but no more often than ten times a second for that");
+	ok(verdict_rest(&policy) == 40, "nor is it more often than ten times a second for that");
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 300;
 	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 120;
-	ok(verdict_shortest_limit(&policy) == 120, "a short limit on waiting is one like all others");
+	ok(verdict_rest(&policy) == 120, "a short limit on waiting is one like all others");
+	ok(verdict_shortest_limit(&policy) == 300, "but its clock starts with a look");
 	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 60000;
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 40000;
 	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = 50000;
 	policy.value[POLICY_WARN(KIND_TRANSACTION)] = 70000;
-	ok(verdict_shortest_limit(&policy) == 30000, "of a longer one the half, because its clock starts with a look");
+	ok(verdict_rest(&policy) == 30000, "so that half of a longer one is as long as looks are good for");
 	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 1500;
-	ok(verdict_shortest_limit(&policy) == 1000, "but no more often than once in a second");
+	ok(verdict_rest(&policy) == 1000, "but they come no more often than once in a second");
+	policy.value[POLICY_WARN(KIND_IDLE_BLOCKER)] = 20;
+	ok(verdict_rest(&policy) == 1000 && verdict_shortest_limit(&policy) == 40000,
+	   "the clock of who is in others' way starts with no look");
+	ok(verdict_blocker_limit(&policy) == 20, "its limit is asked for by itself");
+	policy.value[POLICY_TERMINATE(KIND_IDLE_BLOCKER)] = 10;
+	ok(verdict_blocker_limit(&policy) == 10, "the shorter of the two");
+	policy.value[POLICY_WARN(KIND_IDLE_BLOCKER)] = 0;
+	policy.value[POLICY_TERMINATE(KIND_IDLE_BLOCKER)] = 0;
+
+	ok(!verdict_begins_anew(&policy), "a limit on the session does not begin anew");
+	policy.value[POLICY_TERMINATE(KIND_SESSION)] = 0;
+	ok(verdict_begins_anew(&policy), "all others do");
+	policy.value[POLICY_WARN(KIND_SESSION)] = 40000;
+	ok(!verdict_begins_anew(&policy), "whichever of its two it is");
+	policy.value[POLICY_WARN(KIND_SESSION)] = 0;
+
 	policy.value[POLICY_WARN(KIND_WAITING_FOR_CLIENT)] = 0;
 	policy.value[POLICY_WARN(KIND_TRANSACTION)] = INT_MAX;
 	policy.value[POLICY_TERMINATE(KIND_SESSION)] = INT_MAX;
 	policy.value[POLICY_WARN(KIND_IDLE_SESSION)] = INT_MAX;
-	ok(verdict_shortest_limit(&policy) == INT_MAX - LOCK_GRACE_MS, "the longest that can be set is one");
+	ok(verdict_shortest_limit(&policy) == INT_MAX, "the longest that can be set is one");
 	{
 		Session		session = session_in(SESSION_IDLE);
 		Verdict		verdict = judge(&session, &policy, START + 3600 * SEC);
