@@ -15,6 +15,7 @@ OBJS = \
 	src/answer.o \
 	src/assertion.o \
 	src/blockers.o \
+	src/calls.o \
 	src/capacity.o \
 	src/capture.o \
 	src/cause.o \
@@ -32,6 +33,7 @@ OBJS = \
 	src/encoding.o \
 	src/enforce.o \
 	src/evidence.o \
+	src/excerpt.o \
 	src/exposition.o \
 	src/facts.o \
 	src/follow.o \

@@ -149,6 +149,7 @@ pools_find(const PoolKey *key, TimestampTz now, int64 rest, void (*forsake) (int
 	pools[place].since = now;
 	pools[place].judged_at = now;
 	pools[place].touched = pools[place].judged = false;
+	excerpt_init(&pools[place].excerpt, now);
 	suspect_group_init(&pools[place].group);
 	return place;
 }

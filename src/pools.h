@@ -9,6 +9,7 @@
 #ifndef LEAKWATCH_POOLS_H
 #define LEAKWATCH_POOLS_H
 
+#include "excerpt.h"
 #include "session.h"
 #include "suspect.h"
 
@@ -35,6 +36,7 @@ typedef struct Pool
 	TimestampTz judged_at;		/* its members, last */
 	bool		touched;		/* something has happened in this scan */
 	bool		judged;			/* its members have been, in this scan */
+	Excerpt		excerpt;		/* of its uses */
 	SuspectGroup group;
 } Pool;
 

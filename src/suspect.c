@@ -206,6 +206,21 @@ suspect_resync(SuspectGroup *group, SuspectMember *member, bool idle, int64 sinc
 }
 
 /*
+ * It came back, and no more is to be made of that use.  What was held against it
+ * turns out to have been wrong all the same.
+ */
+void
+suspect_came_back(SuspectGroup *group, SuspectMember *member, int64 at, int64 pace)
+{
+	if (member->seat < 0)
+		return;
+	if (member->free_since != 0 && (member->strong_at != 0 || member->spared > 0 || member->outlived))
+		come_back(group, member, at, pace);
+	suspect_resync(group, member, false, 0, pace);
+	member->last_taken = at;
+}
+
+/*
  * Was it left alone together with others?  A whole process falls silent so,
  * and a leak does not.  Where there are several, one other is enough, and about
  * the same time.  If its pool is known, what others do tells without that.

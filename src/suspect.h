@@ -50,6 +50,7 @@ extern void suspect_leave(SuspectGroup *group, SuspectMember *member);
 extern void suspect_event(SuspectGroup *group, SuspectMember *member, const SuspectEvent *event, int64 pace);
 extern void suspect_gap(SuspectGroup *group, int64 from, int64 to);
 extern void suspect_resync(SuspectGroup *group, SuspectMember *member, bool idle, int64 since, int64 pace);
+extern void suspect_came_back(SuspectGroup *group, SuspectMember *member, int64 at, int64 pace);
 extern bool suspect_judge(SuspectGroup *group, SuspectMember *member, int64 now, int64 pace, Suspicion *suspicion);
 extern const char *suspect_reason(const Suspicion *suspicion, char *buffer, Size size);
 extern double suspect_worth(const SuspectGroup *group, int64 now);

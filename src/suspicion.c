@@ -113,6 +113,31 @@ add_event(SuspectEventKind kind, const UseEvent *use, TimestampTz at, const UseW
 	event->work = word->last == SUSPECT_LAST_WORK;
 }
 
+/*
+ * Is this use of a busy pool one that is not looked at?  Then it is only noted
+ * that its session is not idle any more, unless it is not known to whom that
+ * happened meanwhile too.
+ */
+static bool
+is_overlooked(const UseEvent *use)
+{
+	Place	   *place = places_get(use->slot);
+	int			pool = places_pool[use->slot];
+
+	if (use->kind != USE_TAKEN || place->pid != use->pid || pool == NO_POOL)
+		return false;
+	/* the first work of a session is seldom, and tells why it was opened */
+	if ((use->now.last == SUSPECT_LAST_WORK && !place->member.worked) ||
+		excerpt_takes(&pools_get(pool)->excerpt, use->at))
+		return false;
+	if (use->at < pools_get(pool)->excerpt.from && place->free_since != 0)
+	{
+		suspect_came_back(places_group(use->slot), &place->member, use->at, places_pace(place));
+		place->free_since = 0;
+	}
+	return true;
+}
+
 /* Take what backends have noted. */
 static void
 collect(TimestampTz now)
@@ -126,6 +151,8 @@ collect(TimestampTz now)
 		int64		gap = use_gap(place->pid == use.pid ? places_pace(place) : places_server_pace());
 
 		pools_touch(places_pool_of(use.slot, use.pid, now));
+		if (is_overlooked(&use))
+			continue;
 		if (use.kind != USE_CONNECT && use.at - use.free_since > gap)
 			add_event(SUSPECT_FREED, &use, use.free_since, &use.before);
 		switch (use.kind)
@@ -374,6 +401,21 @@ judge_all(TimestampTz now)
 	pools_rest(now);
 }
 
+/* Settle which of the uses since the last look are looked at. */
+static void
+begin_excerpts(TimestampTz now, bool missed)
+{
+	int64		pace = shortest_pace > 0 ? shortest_pace : places_server_pace();
+
+	for (int i = 0; i < NUM_POOLS && pace > 0; i++)
+	{
+		Pool	   *pool = pools_get(i);
+
+		if (pool->hash != 0)
+			excerpt_begin(&pool->excerpt, &pool->group, last_tended, now, pace, missed);
+	}
+}
+
 /*
  * Events since the last scan have been missed.  Statuses tell what became of
  * those that are known; who is not is looked for now and then.
@@ -413,6 +455,7 @@ void
 suspicion_tend(const Moment *moment, bool asked)
 {
 	TimestampTz now = moment->now;
+	bool		missed;
 
 	use_tick(now);
 	if (moment->jump != 0)
@@ -423,8 +466,10 @@ suspicion_tend(const Moment *moment, bool asked)
 	}
 	else if (!asked && rest() > 0 && now < last_tended + soonest(rest()))
 		return;
-	if (use_take_missed())
+	missed = use_take_missed();
+	if (missed)
 		bridge_gap(now);
+	begin_excerpts(now, missed);
 
 	nnews = 0;
 	collect(now);

@@ -3,12 +3,13 @@
  * replay.c
  *	  Feeds recordings to src/suspect.c and tells whom it suspects.
  *
- * replay [-v] [-p PACE] [-l LOOK] FILE.ev.gz ...
+ * replay [-v] [-e] [-p PACE] [-l LOOK] FILE.ev.gz ...
  * prints a line a recording: its name, how many suspicions were right and
  * wrong, how many leaks count and how many of these were found, and the delays
  * of the right ones.  -v: a line for each suspicion and each missed leak
  * before it.  PACE is suspected_leak_warn, LOOK how often the watcher looks, in
- * seconds (0: it knows everything exactly).
+ * seconds (0: it knows everything exactly).  -e: of busy pools it is told an
+ * excerpt, as the watcher takes it six times a pace.
  *
  * A suspicion is right if the application has lost that session before; it is
  * counted once a spell of idleness.  A leak counts if it is 5 paces before the
@@ -20,6 +21,7 @@
 
 #include <unistd.h>
 
+#include "excerpt.h"
 #include "recording.h"
 
 #define SEC		INT64CONST(1000000)
@@ -41,7 +43,8 @@ static bool said[MAX_SESSIONS];
 static bool found[MAX_SESSIONS];
 static int64 pace = 5 * SEC;
 static bool verbose;
-
+static bool excerpts;
+static Excerpt excerpt[MAX_APPLICATIONS];
 
 static void
 judge(int session, int64 now, Score *score)
@@ -76,23 +79,45 @@ feed(const Told *told)
 	SuspectGroup *group = &groups[recording.sessions[told->session].application];
 
 	if (told->event.kind == SUSPECT_TAKEN)
+	{
 		said[told->session] = false;
+		if (excerpts && (member->worked || !told->event.work) &&
+			!excerpt_takes(&excerpt[recording.sessions[told->session].application], told->event.at))
+		{
+			suspect_came_back(group, member, told->event.at, pace);
+			return;
+		}
+	}
 	suspect_event(group, member, &told->event, pace);
+}
+
+/* The watcher is about to take what comes until its next look. */
+static void
+begin_excerpts(int64 last, int64 now)
+{
+	for (int i = 0; i < MAX_APPLICATIONS; i++)
+		excerpt_begin(&excerpt[i], &groups[i], last, now, pace, false);
 }
 
 static void
 replay(Score *score)
 {
 	int64		tick = EPOCH;
+	int64		look = EPOCH;
 
 	memset(score, 0, sizeof(*score));
 	memset(members, 0, sizeof(members));
 	memset(said, 0, sizeof(said));
 	memset(found, 0, sizeof(found));
 	for (int i = 0; i < MAX_APPLICATIONS; i++)
+	{
 		suspect_group_init(&groups[i]);
+		excerpt_init(&excerpt[i], EPOCH);
+	}
 	for (int i = 0; i < recording.nevents; i++)
 	{
+		for (; excerpts && look <= recording.events[i].event.at; look += pace / 6)
+			begin_excerpts(look, look + pace / 6);
 		for (; tick <= recording.events[i].event.at && tick <= recording.end; tick += TICK)
 		{
 			for (int j = 0; j < recording.nsessions; j++)
@@ -129,10 +154,12 @@ main(int argc, char **argv)
 	int64		look = 0;
 	int			option;
 
-	while ((option = getopt(argc, argv, "vp:l:")) != -1)
+	while ((option = getopt(argc, argv, "vep:l:")) != -1)
 	{
 		if (option == 'v')
 			verbose = true;
+		else if (option == 'e')
+			excerpts = true;
 		else if (option == 'p')
 			pace = (int64) (atof(optarg) * SEC);
 		else if (option == 'l')
