@@ -105,7 +105,7 @@ sub part_lateness
 	my ($mode) = @_;
 	my $n = $mode eq 'quick' ? 20 : $sessions;
 	my $within_ms = $mode eq 'quick' ? 1000 : $mode eq 'full' ? 60_000 : 15_000;
-	my $node = watched_node('lateness', $n + 2 * $ENV{BENCH_CORES}, "leakwatch.scan_interval = 1s\n");
+	my $node = watched_node('lateness', $n + 2 * $ENV{BENCH_CORES});
 	my (%figures, @rows);
 
 	configure($node, idle_in_transaction_warn => $limit_ms);

@@ -1,10 +1,12 @@
-# What a scan costs, against the query that people look for leaks with, and
-# what waking up costs at all.
+# What watching costs a minute, and what a scan does, against the query that
+# people look for leaks with, and what waking up costs at all.
 use strict;
 use warnings FATAL => 'all';
 
 use Bench;
 use LeakwatchTest;
+use POSIX qw(sysconf _SC_CLK_TCK);
+use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep);
 
 my $usual_query = <<'EOF';
@@ -87,6 +89,124 @@ sub measure
 	return \%result;
 }
 
+# ---------- a minute, with settings as shipped ----------
+
+# What the watcher and the poll beside it take a minute, in ns, and how often
+# they are woken.
+sub minute_of
+{
+	my ($bench, $seconds) = @_;
+	my %pid = (
+		watcher => $bench->{watcher},
+		query => $bench->{query}{backend_pid},
+		client => $bench->{query}{os_pid},
+		floor => $bench->{floor});
+	my $counter = sub {
+		my ($row) = $bench->{status}->tell('run 1 0');
+		return (split ' ', $row)[ 2, 3 ];
+	};
+	my %before = map { $_ => [ schedstat($pid{$_}) ] } keys %pid;
+	my ($scans, $inside) = $counter->();
+	my %result;
+
+	$bench->{query}->tell("run $seconds 1000");
+	foreach my $name (keys %pid)
+	{
+		my ($cpu, $runs) = schedstat($pid{$name});
+
+		$result{$name} = ($cpu - $before{$name}[0]) * 60 / $seconds;
+		$result{"${name}_wakes"} = ($runs - $before{$name}[1]) * 60 / $seconds;
+	}
+	my ($scans_after, $inside_after) = $counter->();
+	$result{scans} = ($scans_after - $scans) * 60 / $seconds;
+	$result{inside} = ($inside_after - $inside) * 60 / $seconds;
+	return \%result;
+}
+
+# What a poll by a client that connects for each query takes a minute, in ns: of
+# the backends that are started for it, and of the postmaster.
+sub connecting_poll
+{
+	my ($node, $times) = @_;
+	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my $cpu = sub {
+		# behind the name, which may have spaces
+		my @stat = split ' ', slurp_file("/proc/$postmaster/stat") =~ s/.*\) //rs;
+
+		return (schedstat($postmaster))[0] + ($stat[13] + $stat[14]) * 1e9 / sysconf(_SC_CLK_TCK);
+	};
+	my $before = $cpu->();
+
+	$node->safe_psql('postgres', $usual_query) foreach 1 .. $times;
+	return ($cpu->() - $before) * 60 / $times;
+}
+
+# How long a transaction is open, and how long a session rests between two.
+my ($hold_ms, $rest_ms) = (5, 2000);
+
+sub minutes
+{
+	my ($mode, $size) = @_;
+	my $seconds = $mode eq 'quick' ? 2 : $mode eq 'full' ? 360 : 120;
+	my $node = watched_node('minute', $size);
+	my %result;
+
+	# new_node() switches limits off
+	configure($node, map { $_->{name} =~ s/^leakwatch\.//r => $_->{boot_val} } rows($node,
+		"SELECT name, boot_val FROM pg_settings WHERE name LIKE 'leakwatch.%\\_warn' OR name = 'leakwatch.scan_interval'"));
+	my $bench = {
+		watcher => watcher_pid($node),
+		floor => spawn_program('floor', 10_000),
+		map { $_ => driver($node, 'query') } qw(query status) };
+	$bench->{query}->tell("prepare $usual_query");
+	$bench->{status}->tell("prepare $counters");
+	say_step("an idle server, $seconds s");
+	$result{idle} = minute_of($bench, $seconds);
+	$result{idle}{connecting} = connecting_poll($node, $mode eq 'quick' ? 2 : 60);
+
+	say_step("$size sessions in short transactions, $seconds s");
+	my $clients = driver($node, 'clients');
+	my $cycles = int($size * ($seconds + 60) * 1000 / ($hold_ms + $rest_ms));
+	$clients->tell("open $size");
+	scan($node);
+	$clients->begin_to_tell("cycle $hold_ms $rest_ms $cycles");
+	$bench->{query}->tell('run 30 1000');
+	$result{busy} = minute_of($bench, $seconds);
+	$result{busy}{connecting} = connecting_poll($node, $mode eq 'quick' ? 2 : 60);
+	$clients->answer;
+	$clients->finish;
+	kill 'TERM', $bench->{floor};
+	waitpid $bench->{floor}, 0;
+	$node->stop('immediate');
+	return \%result;
+}
+
+sub rows_of_minutes
+{
+	my ($minutes, $size) = @_;
+	my @rows;
+
+	foreach my $case ([ 'an idle server', 'idle' ], [ "$size sessions in short transactions", 'busy' ])
+	{
+		my ($what, $name) = @$case;
+		my $m = $minutes->{$name};
+		my $watcher = $m->{watcher} || 1;	# it may sleep through a short measurement
+		my $times = $m->{query} / $watcher;
+
+		push @rows,
+		  row("CPU a minute of the watcher, $what",
+			us($m->{watcher}) . sprintf(' in %.0f wake-ups', $m->{watcher_wakes})),
+		  row("the same of a process that only wakes up every ten seconds", us($m->{floor})),
+		  row("the same of a query on pg_stat_activity once a second, and of its client",
+			ms($m->{query} / 1e6) . ' and ' . ms($m->{client} / 1e6)),
+		  row("the same of a server for a client that connects for each query", ms($m->{connecting} / 1e6)),
+		  row("that against the watcher, $what", factor($m->{connecting} / $watcher)),
+		  row("the query against the watcher, $what", factor($times),
+			$name eq 'busy' ? ('at least 500 times', $times >= 500) : ());
+	}
+	return @rows;
+}
+
 sub part_scan
 {
 	my ($mode) = @_;
@@ -101,7 +221,11 @@ sub part_scan
 		else { say_step('skipped: 5,000 sessions, for which there is no memory') }
 	}
 
-	my $node = watched_node('scan', $sizes[-1]);
+	my ($crowd) = grep { $mode eq 'quick' || $_ == 2500 } reverse @sizes;
+	my $minutes = minutes($mode, $crowd);
+
+	# a scan a second, so that what one costs is seen in seconds
+	my $node = watched_node('scan', $sizes[-1], "leakwatch.scan_interval = 1s\n");
 	my $bench = {
 		watcher => watcher_pid($node),
 		floor => spawn_program('floor'),
@@ -139,6 +263,8 @@ sub part_scan
 	$node->stop('immediate');
 
 	my ($size) = $scan{2500} ? 2500 : $sizes[-1];
+	push @rows, rows_of_minutes($minutes, $crowd);
+	$scan{minutes} = $minutes;
 	foreach my $case (
 		[ "$size sessions", $scan{$size}, 500 ],
 		[ $size / 2 . ' incidents open', $scan{open}, 100 ])
