@@ -414,7 +414,7 @@ evidence_of_opening(SuspectGroup *group, const SuspectMember *opened, int64 at, 
 {
 	double		slip = pool_contrary(group);
 	double		same = group->structured ? 1.0 / group->pools : pool_is_several(group) ? 0.5 : 1;
-	double		out[SUSPECT_SEATS];
+	double		out[SUSPECT_SEATS] = {0};
 	double		all_out = 1;
 
 	for (int i = 0; i < group->nseats; i++)

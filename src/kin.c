@@ -49,6 +49,8 @@ typedef struct Links
 {
 	float		odds[SUSPECT_SEATS][SUSPECT_SEATS];
 	bool		there[SUSPECT_SEATS];
+	int			partner[SUSPECT_SEATS]; /* likeliest of those before it; -1:
+										 * none is likely */
 	int			count;
 	uint8		pool[SUSPECT_SEATS];	/* as it was known before */
 	uint8		certain[SUSPECT_SEATS]; /* 0: it was not */
@@ -260,41 +262,73 @@ link_pairs(SuspectGroup *group, const Saying *saying, Links *links)
 	return members;
 }
 
-/* Of any two that are likely of one pool the likeliest; false: there are none. */
-static bool
-likeliest(const Links *links, int *a, int *b)
+static void
+find_partner(Links *links, int seat)
 {
+	float		best = 0;
+
+	links->partner[seat] = -1;
+	for (int i = 0; i < seat; i++)
+	{
+		if (!links->there[i] || links->odds[seat][i] <= best)
+			continue;
+		best = links->odds[seat][i];
+		links->partner[seat] = i;
+	}
+}
+
+/* Of those that have a partner the one for which that is likeliest; -1: none has. */
+static int
+likeliest(const Links *links)
+{
+	int			likeliest = -1;
 	float		best = 0;
 
 	for (int i = 0; i < links->count; i++)
 	{
-		for (int j = 0; links->there[i] && j < i; j++)
-		{
-			if (!links->there[j] || links->odds[i][j] <= best)
-				continue;
-			best = links->odds[i][j];
-			*a = j;
-			*b = i;
-		}
+		if (!links->there[i] || links->partner[i] < 0 || links->odds[i][links->partner[i]] <= best)
+			continue;
+		best = links->odds[i][links->partner[i]];
+		likeliest = i;
 	}
-	return best > 0;
+	return likeliest;
 }
 
+/* One has come to be of another's pool: what the others say of both adds up. */
+static void
+join(SuspectGroup *group, Links *links, int joined, int pool)
+{
+	links->there[joined] = false;
+	for (int i = 0; i < links->count; i++)
+	{
+		links->odds[pool][i] += links->odds[joined][i];
+		links->odds[i][pool] = links->odds[pool][i];
+		if (group->seats[i] != NULL && group->seats[i]->pool == joined)
+			group->seats[i]->pool = (uint8) pool;
+	}
+}
+
+/* Partners are found anew only where that can have changed them. */
 static void
 put_together(SuspectGroup *group, Links *links)
 {
-	int			a,
-				b;
+	int			joined;
 
-	while (likeliest(links, &a, &b))
+	for (int i = 0; i < links->count; i++)
+		find_partner(links, i);
+	while ((joined = likeliest(links)) >= 0)
 	{
-		links->there[b] = false;
-		for (int i = 0; i < links->count; i++)
+		int			pool = links->partner[joined];
+
+		join(group, links, joined, pool);
+		find_partner(links, pool);
+		for (int i = pool + 1; i < links->count; i++)
 		{
-			links->odds[a][i] += links->odds[b][i];
-			links->odds[i][a] = links->odds[a][i];
-			if (group->seats[i] != NULL && group->seats[i]->pool == b)
-				group->seats[i]->pool = (uint8) a;
+			int			partner = links->partner[i];
+
+			if (partner == pool || partner == joined ||
+				links->odds[i][pool] > (partner < 0 ? 0 : links->odds[i][partner]))
+				find_partner(links, i);
 		}
 	}
 }

@@ -51,7 +51,7 @@ pool_seat(SuspectGroup *group, SuspectMember *member)
 		return;
 	group->seats[seat] = member;
 	group->nseats = Max(group->nseats, seat + 1);
-	member->seat = (int8) seat;
+	member->seat = (int16) seat;
 }
 
 void

@@ -64,7 +64,7 @@ typedef struct SuspectMember
 	uint16		opened;			/* connections opened for need since it is
 								 * free */
 	uint16		spared;			/* others closed since that were free for less */
-	int8		seat;			/* in its group; -1: none */
+	int16		seat;			/* in its group; -1: none */
 	uint8		last;			/* a SuspectLast */
 	uint8		pool;			/* which of its group's; POOL_UNKNOWN */
 	uint8		certain;		/* log odds that it is of that, in eighths */
