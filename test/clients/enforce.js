@@ -70,8 +70,10 @@ const applications = {
 		await withClient(pool, (client) => client.query('SELECT 1'));
 		console.log('the pool works');
 		await withClient(pool, async (client) => {
+			const ended = once(client, 'error');
+
 			await client.query('BEGIN');
-			await once(client, 'error');
+			await ended;
 			await client.query('COMMIT');
 		}).catch(({ message }) => console.log(message));
 		await withClient(pool, (client) => client.query('SELECT 1'));
