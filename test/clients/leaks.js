@@ -128,7 +128,8 @@ const commands = {
 	// The mistake goes on by itself, as forgotten work does; its error is one
 	// that somebody handles, but not by giving the connection back.
 	async do(name) {
-		const pool = new Pool({ application_name: APPLICATION, max: 1 });
+		// one that was given back in a transaction stays, however long that takes
+		const pool = new Pool({ application_name: APPLICATION, max: 1, idleTimeoutMillis: 0 });
 		const connected = new Promise((resolve) => pool.once('connect', resolve));
 
 		mistakes[name](pool).catch(() => {});
