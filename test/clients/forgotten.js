@@ -10,7 +10,7 @@ const { Pool } = require('pg');
 const pool = new Pool({ application_name: 'forgotten.js', max: 10 });
 let forgotten;
 
-// Every 40 ms, as many requests as there happen to be.
+// Every 150 ms, as many requests as there happen to be.
 const crowd = [1, 2, 1, 3, 1, 1, 4, 2];
 let ticks = 0;
 
@@ -43,7 +43,7 @@ const requests = setInterval(() => {
 			process.exit(1);
 		});
 	ticks++;
-}, 40);
+}, 150);
 
 readline.createInterface({ input: process.stdin })
 	.on('line', async (command) => {
