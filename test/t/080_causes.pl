@@ -265,7 +265,7 @@ $junk->quit;
 #
 configure($node, database => 'nowhere');
 my $late = leaking($node, ["INSERT INTO log (note) VALUES ('payment 6')"], app => 'payments');
-$late->query("UPDATE stock SET pieces = 5; COMMIT");
+$late->query('UPDATE stock SET pieces = 5\; COMMIT');
 scan($node);
 configure($node, database => undef);
 settle($node);
