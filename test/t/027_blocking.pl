@@ -234,7 +234,7 @@ $blocker->quit;
 # Root, not victim
 #
 configure($node, terminate_active => 'on', terminate_when => 'blocking');
-my %doomed = (set => { mode => 'enforce', transaction_terminate => '1500ms' });
+my %doomed = (set => { mode => 'enforce', transaction_terminate => '5s' });
 my $victim = session($node, %doomed);
 $victim->query('BEGIN');
 $victim->query('UPDATE t SET v = 0 WHERE i = 2');

@@ -23,9 +23,18 @@ $node->safe_psql('postgres', <<'EOC');
 CREATE TABLE t (i int);
 GRANT ALL ON t TO app;
 GRANT CREATE ON SCHEMA public TO app;
-CREATE FUNCTION slow(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql
-	AS 'BEGIN PERFORM pg_sleep(0.05); RETURN i; END';
 EOC
+sleep_in_function(0.05);
+
+# A function that takes its time.
+sub sleep_in_function
+{
+	my ($seconds) = @_;
+
+	$node->safe_psql('postgres', 'CREATE OR REPLACE FUNCTION slow(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql'
+		  . " AS 'BEGIN PERFORM pg_sleep($seconds); RETURN i; END'");
+	return;
+}
 
 # The first message about a session, once it is there.
 sub said_of
@@ -104,7 +113,7 @@ $node->safe_psql('postgres', $_) foreach
   'DELETE FROM big',
   'ALTER TABLE big OWNER TO app',
   'CREATE TABLE slow (i int)',
-  'INSERT INTO slow SELECT generate_series(1, 100)',
+  'INSERT INTO slow SELECT generate_series(1, 2000)',
   'ALTER TABLE slow OWNER TO app';
 my $delay = q{SET vacuum_cost_delay = '100ms'; SET vacuum_cost_limit = 1;};
 my $vacuum = session($node, set => \%doomed);
@@ -148,7 +157,9 @@ sub wait_leak
 }
 
 # VACUUM FULL keeps rows from being removed as everybody does
+sleep_in_function(0);
 $node->safe_psql('postgres', 'CREATE INDEX ON slow (slow(i))');
+sleep_in_function(0.05);
 my $full = session($node, set => \%doomed);
 $full->begin('VACUUM FULL slow');
 wait_leak($full);
