@@ -110,6 +110,13 @@ is_running(int64 monotonic)
 	return false;
 }
 
+/* Is there something to write, apart from what is tried again later? */
+static bool
+is_wanted(void)
+{
+	return incident_any_new() || control_housekeeping_requested() || prepared_is_wanted();
+}
+
 /*
  * When launch_tend() is to be called at the latest.  While there is something to
  * write, that is soon: a standby may be promoted, and a recorder that a former
@@ -123,7 +130,7 @@ launch_due(const Moment *moment)
 
 	if (!RecoveryInProgress())
 		due = retry != 0 ? Min(housekeeping_at, retry) : housekeeping_at;
-	if (incident_any_new() || control_housekeeping_requested() || prepared_is_wanted())
+	if (is_wanted())
 		due = Min(due, retry_at);
 	if (due == PG_INT64_MAX)
 		return DT_NOEND;
@@ -158,8 +165,7 @@ launch_tend(int64 monotonic)
 		housekeeping_at = monotonic + HOUSEKEEPING_INTERVAL;
 		control_request_housekeeping();
 	}
-	wanted = incident_any_new() || incident_retry_is_due(monotonic) ||
-		control_housekeeping_requested() || prepared_is_wanted();
+	wanted = is_wanted() || incident_retry_is_due(monotonic);
 
 	if (is_running(monotonic))
 	{

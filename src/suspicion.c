@@ -401,11 +401,18 @@ judge_all(TimestampTz now)
 	pools_rest(now);
 }
 
+/* The pace at which all pools are followed, in us; 0: nobody is suspected. */
+static int64
+pace_of_all(void)
+{
+	return shortest_pace > 0 ? shortest_pace : places_server_pace();
+}
+
 /* Settle which of the uses since the last look are looked at. */
 static void
 begin_excerpts(TimestampTz now, bool missed)
 {
-	int64		pace = shortest_pace > 0 ? shortest_pace : places_server_pace();
+	int64		pace = pace_of_all();
 
 	for (int i = 0; i < NUM_POOLS && pace > 0; i++)
 	{
@@ -435,7 +442,7 @@ bridge_gap(TimestampTz now)
 static int64
 rest(void)
 {
-	int64		pace = shortest_pace > 0 ? shortest_pace : places_server_pace();
+	int64		pace = pace_of_all();
 
 	return pace > 0 ? Max(pace / FOLLOWED_WITHIN, LEAST_REST) : 0;
 }

@@ -19,8 +19,10 @@ $usual_query =~ tr/\n/ /;
 my $counters = "SELECT scans, extract(epoch FROM total_scan_time) * 1e9 FROM leakwatch.status";
 my $back_to_back = 2000;
 
-# One round: watcher, query and floor in the same seconds.  ns for each.
-sub round_of
+# What happens while the query is asked once a second for so many seconds: of
+# each process the CPU time in ns and how often it was woken, and how many scans
+# there were and how long they took by the wall clock.
+sub poll
 {
 	my ($bench, $seconds) = @_;
 	my %pid = (
@@ -35,20 +37,26 @@ sub round_of
 	my ($scans, $inside) = $counter->();
 	my %before = map { $_ => [ schedstat($pid{$_}) ] } keys %pid;
 	$bench->{query}->tell("run $seconds 1000");
-	my %cpu = map { $_ => [ schedstat($pid{$_}) ] } keys %pid;
+	my %after = map { $_ => [ schedstat($pid{$_}) ] } keys %pid;
 	my ($scans_after, $inside_after) = $counter->();
-	my %result;
 
-	foreach my $name (keys %pid)
-	{
-		my $times = $name eq 'floor' ? $cpu{floor}[1] - $before{floor}[1]
-		  : $name eq 'watcher' ? $scans_after - $scans
-		  : $seconds;
+	return {
+		scans => $scans_after - $scans,
+		inside => $inside_after - $inside,
+		cpu => { map { $_ => $after{$_}[0] - $before{$_}[0] } keys %pid },
+		wakes => { map { $_ => $after{$_}[1] - $before{$_}[1] } keys %pid } };
+}
 
-		$result{$name} = ($cpu{$name}[0] - $before{$name}[0]) / ($times || 1);
-	}
-	$result{inside} = ($inside_after - $inside) / (($scans_after - $scans) || 1);
-	return \%result;
+# One round: watcher, query and floor in the same seconds.  ns for each.
+sub round_of
+{
+	my ($bench, $seconds) = @_;
+	my $polled = poll($bench, $seconds);
+	my %times = (watcher => $polled->{scans}, floor => $polled->{wakes}{floor}, query => $seconds, client => $seconds);
+
+	return {
+		inside => $polled->{inside} / ($polled->{scans} || 1),
+		map { $_ => $polled->{cpu}{$_} / ($times{$_} || 1) } keys %times };
 }
 
 # Without a pause between them: what each costs when nothing is cold.
@@ -92,35 +100,15 @@ sub measure
 # ---------- a minute, with settings as shipped ----------
 
 # What the watcher and the poll beside it take a minute, in ns, and how often
-# they are woken.
+# the watcher is woken.
 sub minute_of
 {
 	my ($bench, $seconds) = @_;
-	my %pid = (
-		watcher => $bench->{watcher},
-		query => $bench->{query}{backend_pid},
-		client => $bench->{query}{os_pid},
-		floor => $bench->{floor});
-	my $counter = sub {
-		my ($row) = $bench->{status}->tell('run 1 0');
-		return (split ' ', $row)[ 2, 3 ];
-	};
-	my %before = map { $_ => [ schedstat($pid{$_}) ] } keys %pid;
-	my ($scans, $inside) = $counter->();
-	my %result;
+	my $polled = poll($bench, $seconds);
 
-	$bench->{query}->tell("run $seconds 1000");
-	foreach my $name (keys %pid)
-	{
-		my ($cpu, $runs) = schedstat($pid{$name});
-
-		$result{$name} = ($cpu - $before{$name}[0]) * 60 / $seconds;
-		$result{"${name}_wakes"} = ($runs - $before{$name}[1]) * 60 / $seconds;
-	}
-	my ($scans_after, $inside_after) = $counter->();
-	$result{scans} = ($scans_after - $scans) * 60 / $seconds;
-	$result{inside} = ($inside_after - $inside) * 60 / $seconds;
-	return \%result;
+	return {
+		watcher_wakes => $polled->{wakes}{watcher} * 60 / $seconds,
+		map { $_ => $polled->{cpu}{$_} * 60 / $seconds } keys %{ $polled->{cpu} } };
 }
 
 # What a poll by a client that connects for each query takes a minute, in ns: of
