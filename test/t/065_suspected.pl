@@ -142,11 +142,12 @@ is(incident($node, $lost{doomed}, $kind)->{outcome_detail}, "leakwatch.${kind}_t
 
 #
 # All of a pool are lost, and nothing is heard of it any more.  It has a pace of
-# its own, slower than that of others who are at work.
+# its own, slower than that of others who are at work; what is free for less than
+# a hundredth of that counts as in use, even where only two are left.
 #
-my $lame = ClientPool->new($node, app => 'lame', user => 'lame', order => 'fifo', max => 5);
+my $lame = ClientPool->new($node, app => 'lame', user => 'lame', order => 'fifo', max => 5, pause => 16_000);
 
-$lame->serve foreach 1 .. 600;
+$lame->serve foreach 1 .. 500;
 my @lame = map { $lame->forget } 1 .. 3;
 serve_until($node, [$lame], "SELECT count(*) = 3 FROM leakwatch.leaks WHERE application_name = 'lame'");
 push @lame, map { $lame->forget } 1 .. 2;

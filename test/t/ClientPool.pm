@@ -15,7 +15,8 @@ our @EXPORT = qw(serve_until);
 use constant WORK => ('SELECT count(*) FROM goods WHERE id > %d', 'UPDATE goods SET price = price + 1 WHERE id = %d');
 
 # Arguments: order (lifo: the connection given back last is taken first; fifo:
-# that given back first), app, addr, user, max (connections), set, work.
+# that given back first), app, addr, user, max (connections), pause (after each
+# step, in us), set, work.
 sub new
 {
 	my ($class, $node, %args) = @_;
@@ -25,6 +26,7 @@ sub new
 		order => 'lifo',
 		app => 'shop',
 		max => 8,
+		pause => 8_000,
 		work => [WORK],
 		%args,
 		free => [],
@@ -63,7 +65,7 @@ sub serve
 
 	$_->query(sprintf $self->{work}[ $step % @{ $self->{work} } ], $step % 100) foreach @taken;
 	$self->give($_) foreach $step % 3 ? @taken : reverse @taken;
-	usleep(8_000);
+	usleep($self->{pause});
 	return;
 }
 
