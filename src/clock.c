@@ -23,7 +23,6 @@
 #include "changes.h"
 #include "clock.h"
 #include "control.h"
-#include "portability/instr_time.h"
 #include "session.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
@@ -176,13 +175,24 @@ note_unread(TimestampTz now)
 	change_end(&shared_clock->changes);
 }
 
+static int64
+read_clock(clockid_t clock)
+{
+	struct timespec time = {0};
+
+	(void) clock_gettime(clock, &time);
+	return (int64) time.tv_sec * USECS_PER_SEC + time.tv_nsec / 1000;
+}
+
+/*
+ * Not what the server times its statements by, which since version 19 can be the
+ * processor's counter: nobody keeps that in step with the wall clock, and what
+ * the two part by in some hours would look like a jump.
+ */
 int64
 clock_monotonic(void)
 {
-	instr_time	ticks;
-
-	INSTR_TIME_SET_CURRENT(ticks);
-	return (int64) INSTR_TIME_GET_MICROSEC(ticks);
+	return read_clock(CLOCK_MONOTONIC);
 }
 
 /*
@@ -193,12 +203,10 @@ int64
 clock_cpu(void)
 {
 #ifdef CLOCK_PROCESS_CPUTIME_ID
-	struct timespec used;
-
-	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0)
-		return (int64) used.tv_sec * USECS_PER_SEC + used.tv_nsec / 1000;
-#endif
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+#else
 	return clock_monotonic();
+#endif
 }
 
 /*
