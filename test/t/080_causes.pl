@@ -279,9 +279,11 @@ my $other = PostgreSQL::Test::Cluster->new('other');
 $other->init(extra => [ '--encoding=LATIN1', '--locale=C' ]);
 $other->append_conf('postgresql.conf', <<'EOC');
 shared_preload_libraries = 'leakwatch'
+leakwatch.idle_in_transaction_warn = 0
+EOC
+$other->append_conf('postgresql.conf', <<'EOC') if $node->pg_version->major < 19;
 standard_conforming_strings = off
 escape_string_warning = off
-leakwatch.idle_in_transaction_warn = 0
 EOC
 $other->start;
 $other->safe_psql('postgres', 'CREATE EXTENSION leakwatch; CREATE TABLE log (note text)');

@@ -17,6 +17,12 @@ our @EXPORT = qw(
   leak leak_after terminate slot_of successor_in successors_in log_entries log_of warnings_about
   KINDS);
 
+# A server that does not start is the failure of one test, and not of all.
+{
+	no warnings 'redefine';
+	*PostgreSQL::Test::Cluster::BAIL_OUT = sub { die "@_\n" };
+}
+
 # Those by which a session leaks all alone.
 use constant KINDS => qw(idle_in_transaction aborted_transaction transaction
   idle_session session);
