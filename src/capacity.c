@@ -5,8 +5,9 @@
  *
  * Sessions count themselves (saturation.c) and announce what is not for
  * waiting: a threshold crossed, a client turned away, a scope that nobody
- * knows the limit of.  The rest is done once a minute: limits read again from
- * the catalogs, a sample taken.  Otherwise a scan pays a few comparisons here.
+ * knows the limit of.  Else a sample is taken once a minute, and now and then
+ * limits are read again from the catalogs.  Otherwise a scan pays a few
+ * comparisons here.
  *
  * Owns what the watcher keeps between two looks, which can be lost.
  *
@@ -26,8 +27,17 @@
 #include "twophase.h"
 #include "utils/timestamp.h"
 
+/*
+ * How old a limit may be that nobody comes near, in us.  It is read along with a
+ * sample, so that takes some minutes, less what samples are apart by chance.
+ */
+#define LIMITS_AGE	(5 * USECS_PER_MINUTE - 10 * USECS_PER_SEC)
+
 static Forecast forecast;
 static bool forecast_known = false;
+
+/* When all limits were read; monotonic us. */
+static int64 limits_read_at = 0;
 
 /* When there may be something to be said, monotonic us; PG_INT64_MAX: never. */
 static int64 alarms_due = 0;
@@ -109,12 +119,14 @@ judge(int scope, const ScopeUse *use, const Moment *moment)
 
 /*
  * Is a limit to be looked up?  That of a scope that is in use, now and then;
- * and that which somebody has been turned away by, for it may be new.
+ * and that which is to be warned of or has turned somebody away, for it may be
+ * new.
  */
 static bool
 is_limit_wanted(int scope, const ScopeUse *use, bool all)
 {
 	return use->limit == UNKNOWN_LIMIT || use->refused != saturation_alarm(scope)->refused ||
+		(use->threshold > 0 && use->used >= use->threshold) ||
 		(all && (use->used > 0 || use->threshold > 0));
 }
 
@@ -178,18 +190,21 @@ void
 capacity_tend(const Moment *moment, bool asked)
 {
 	bool		due = samples_are_due(moment->now);
-	bool		all = due || asked || threshold_changed();
+	bool		changed = threshold_changed();
+	bool		all = asked || changed || (due && moment->monotonic - limits_read_at >= LIMITS_AGE);
 
 	/* what our predecessor foresaw */
 	if (!forecast_known)
 		forecast = samples_forecast(server_limit());
 	forecast_known = true;
-	if (all || moment->monotonic >= alarms_due || saturation_is_announced())
+	if (all || due || moment->monotonic >= alarms_due || saturation_is_announced())
 	{
 		saturation_take_announced();
 		if (due)
 			take_sample(moment);
 		look(moment, all);
+		if (all)
+			limits_read_at = moment->monotonic;
 	}
 }
 
