@@ -33,7 +33,10 @@
 #include "verdict.h"
 
 /* How often to see whether anybody is in others' way, while nobody is, in us. */
-#define EASE	(10 * USECS_PER_SEC)
+#define EASE	(30 * USECS_PER_SEC)
+
+/* It is taken along in a scan by so much of that time earlier. */
+#define EARLIER	4
 
 /* By slot.  A predecessor may have started any of them. */
 static bool *may_run = NULL;
@@ -44,6 +47,9 @@ static int	suspects = 0;
 
 /* The limit of whoever is in the slot, ms; 0: none. */
 static int *limits = NULL;
+
+/* The shortest of these, likewise; -1: has to be found. */
+static int	shortest = -1;
 
 /* When it was last seen who is in others' way; 0 by the monotonic clock: never. */
 static TimestampTz observed_wall = 0;
@@ -63,7 +69,10 @@ blockers_init(void)
 void
 blockers_expect(int slot, int limit)
 {
+	if (limits[slot] == limit)
+		return;
 	limits[slot] = limit;
+	shortest = -1;
 }
 
 /* The wall clock has jumped: no time before tells when anything began. */
@@ -77,26 +86,38 @@ blockers_jumped(const Moment *moment)
 static int
 shortest_limit(void)
 {
-	int			shortest = verdict_blocker_limit(&guc_policy);
+	if (shortest < 0)
+	{
+		shortest = 0;
+		for (int slot = 0; slot < MaxBackends; slot++)
+			shortest = verdict_shorter(shortest, limits[slot]);
+	}
+	return verdict_shorter(shortest, verdict_blocker_limit(&guc_policy));
+}
 
-	for (int slot = 0; slot < MaxBackends; slot++)
-		shortest = verdict_shorter(shortest, limits[slot]);
-	return shortest;
+/* For how long it is known that nobody is, in us; 0: somebody may be. */
+static int64
+known_for(void)
+{
+	int			limit = shortest_limit();
+
+	if (observed_at == 0 || running > 0 || suspects > 0)
+		return 0;
+	return limit > 0 ? Min(EASE, limit * INT64CONST(1000)) : EASE;
 }
 
 /* When to see again who is in others' way. */
 TimestampTz
 blockers_due(const Moment *moment)
 {
-	int			limit = shortest_limit();
-	TimestampTz may = harm_due(moment);
-	int64		pause = EASE;
+	return Max(clock_wall(moment, observed_at + known_for()), harm_due(moment));
+}
 
-	if (observed_at == 0 || running > 0 || suspects > 0)
-		return may;
-	if (limit > 0)
-		pause = Min(pause, limit * INT64CONST(1000));
-	return Max(clock_wall(moment, observed_at + pause), may);
+/* Is it so late by now that it need not be woken for? */
+bool
+blockers_are_nearly_due(const Moment *moment)
+{
+	return moment->monotonic - observed_at >= known_for() - known_for() / EARLIER;
 }
 
 /* When this session, which is idle now, came to be in others' way. */

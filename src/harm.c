@@ -7,12 +7,11 @@
  * hold the pictures.  Harm is surveyed when there is something to decide or to
  * say, and otherwise at most once in a second; less often on a large server,
  * so as not to look at more processes than SURVEY_PACE in a second.  The watcher
- * does not wake for that more often than blockers.c needs, while no incident is
- * open, but takes a survey along when it is awake.  As long as
- * nobody waits, a look at one word of each process is all of it.  If a survey,
- * with all that was asked of its picture, has cost more than LITTLE_COST, the
- * next waits until no more than one part in SURVEY_REST of the time goes into
- * them.
+ * does that no more often than blockers.c needs, while no incident is open.  As
+ * long as nobody waits, a look at one word of each process is all of it.  If a
+ * survey, with all that was asked of its picture, has cost more than
+ * LITTLE_COST, the next waits until no more than one part in SURVEY_REST of the
+ * time goes into them.
  *
  *-------------------------------------------------------------------------
  */

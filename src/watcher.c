@@ -313,13 +313,13 @@ tend_harm(const Moment *moment, bool asked)
 
 /*
  * See who is in others' way, before anybody is judged by that.  Returns
- * whether that was done.  It is whenever it may be: that costs less than to wake
- * for it.
+ * whether that was done.
  */
 static bool
 tend_blockers(const Moment *moment, bool asked)
 {
-	if (!harm_survey(moment, asked ? SURVEY_TO_SHOW : SURVEY_TO_FOLLOW))
+	if ((!asked && !blockers_are_nearly_due(moment)) ||
+		!harm_survey(moment, asked ? SURVEY_TO_SHOW : SURVEY_TO_FOLLOW))
 		return false;
 	blockers_observe(moment);
 	return true;
