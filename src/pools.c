@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 static Pool *pools = NULL;
+static int	npools = 0;			/* that there have been */
 static bool any_touched = false;
 
 /* Forget all pools; called first when a watcher starts. */
@@ -27,12 +28,14 @@ pools_init(void)
 {
 	if (pools == NULL)
 		pools = MemoryContextAlloc(TopMemoryContext, NUM_POOLS * sizeof(Pool));
-	for (int i = 0; i < NUM_POOLS; i++)
-	{
-		pools[i].hash = 0;
-		pools[i].touched = pools[i].judged = false;
-	}
+	npools = 0;
 	any_touched = false;
+}
+
+int
+pools_count(void)
+{
+	return npools;
 }
 
 Pool *
@@ -61,7 +64,7 @@ pools_any_touched(void)
 void
 pools_rest(TimestampTz now)
 {
-	for (int i = 0; i < NUM_POOLS; i++)
+	for (int i = 0; i < npools; i++)
 	{
 		if (pools[i].judged)
 			pools[i].judged_at = now;
@@ -96,7 +99,7 @@ pools_is(int pool, const PoolKey *key)
 }
 
 /*
- * A free place, or that of the pool that tells least among those that have been
+ * A place that has been free, or that of the pool that tells least among those that have been
  * known for a while and are left by their members with forsake(); or none.
  */
 static int
@@ -105,12 +108,12 @@ make_room(TimestampTz now, int64 rest, void (*forsake) (int pool))
 	int			least = NO_POOL;
 	double		least_worth = 0;
 
+	if (npools < NUM_POOLS)
+		return npools++;
 	for (int i = 0; i < NUM_POOLS; i++)
 	{
 		double		worth;
 
-		if (pools[i].hash == 0)
-			return i;
 		if (pools[i].members > 0 && now - pools[i].since < rest)
 			continue;
 		worth = pools[i].members > 0 ? suspect_worth(&pools[i].group, now) : 0;
@@ -135,7 +138,7 @@ pools_find(const PoolKey *key, TimestampTz now, int64 rest, void (*forsake) (int
 	uint32		hash = hash_bytes((const unsigned char *) key, sizeof(PoolKey)) | 1;
 	int			place;
 
-	for (int i = 0; i < NUM_POOLS; i++)
+	for (int i = 0; i < npools; i++)
 	{
 		if (pools[i].hash == hash && pools_is(i, key))
 			return i;

@@ -30,7 +30,7 @@ typedef struct PoolKey
 typedef struct Pool
 {
 	PoolKey		key;
-	uint32		hash;			/* of the key; 0: the pool is free */
+	uint32		hash;			/* of the key */
 	int			members;
 	TimestampTz since;			/* known */
 	TimestampTz judged_at;		/* its members, last */
@@ -41,6 +41,7 @@ typedef struct Pool
 } Pool;
 
 extern void pools_init(void);
+extern int	pools_count(void);
 extern Pool *pools_get(int pool);
 extern void pools_touch(int pool);
 extern bool pools_any_touched(void);

@@ -32,11 +32,11 @@
  * How often pools are followed while somebody may be idle for too long: within
  * the time after which one may be suspected.
  */
-#define FOLLOWED_WITHIN	6
+#define FOLLOWED_WITHIN	2
 #define LEAST_REST		(MIN_LIMIT_MS * INT64CONST(1000))
 
 /* It is taken along in a scan by so much of that time earlier. */
-#define EARLIER			8
+#define EARLIER			4
 
 typedef enum NewsKind
 {
@@ -414,12 +414,11 @@ begin_excerpts(TimestampTz now, bool missed)
 {
 	int64		pace = pace_of_all();
 
-	for (int i = 0; i < NUM_POOLS && pace > 0; i++)
+	for (int i = 0; i < pools_count() && pace > 0; i++)
 	{
 		Pool	   *pool = pools_get(i);
 
-		if (pool->hash != 0)
-			excerpt_begin(&pool->excerpt, &pool->group, last_tended, now, pace, missed);
+		excerpt_begin(&pool->excerpt, &pool->group, last_tended, now, pace, missed);
 	}
 }
 
@@ -430,11 +429,8 @@ begin_excerpts(TimestampTz now, bool missed)
 static void
 bridge_gap(TimestampTz now)
 {
-	for (int i = 0; i < NUM_POOLS; i++)
-	{
-		if (pools_get(i)->hash != 0)
-			suspect_gap(&pools_get(i)->group, last_tended, now);
-	}
+	for (int i = 0; i < pools_count(); i++)
+		suspect_gap(&pools_get(i)->group, last_tended, now);
 	all_known = false;
 }
 

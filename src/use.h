@@ -14,8 +14,8 @@
 #include "port/atomics.h"
 #include "pool.h"
 
-/* Events between two scans that there is room for, in shared memory of 32 kB. */
-#define USE_ROOM	1024
+/* Events between two scans that there is room for, in shared memory of 64 kB. */
+#define USE_ROOM	2048
 
 typedef enum UseEventKind
 {

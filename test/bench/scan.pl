@@ -136,6 +136,7 @@ sub minutes
 {
 	my ($mode, $size) = @_;
 	my $seconds = $mode eq 'quick' ? 2 : $mode eq 'full' ? 360 : 120;
+	my $settled = $mode eq 'quick' ? 2 : 90;
 	my $node = watched_node('minute', $size);
 	my %result;
 
@@ -149,16 +150,18 @@ sub minutes
 	$bench->{query}->tell("prepare $usual_query");
 	$bench->{status}->tell("prepare $counters");
 	say_step("an idle server, $seconds s");
+	# at first there is more to be learnt
+	$bench->{query}->tell("run $settled 1000");
 	$result{idle} = minute_of($bench, $seconds);
 	$result{idle}{connecting} = connecting_poll($node, $mode eq 'quick' ? 2 : 60);
 
 	say_step("$size sessions in short transactions, $seconds s");
 	my $clients = driver($node, 'clients');
-	my $cycles = int($size * ($seconds + 60) * 1000 / ($hold_ms + $rest_ms));
+	my $cycles = int($size * ($seconds + 120) * 1000 / ($hold_ms + $rest_ms));
 	$clients->tell("open $size");
 	scan($node);
 	$clients->begin_to_tell("cycle $hold_ms $rest_ms $cycles");
-	$bench->{query}->tell('run 30 1000');
+	$bench->{query}->tell("run $settled 1000");
 	$result{busy} = minute_of($bench, $seconds);
 	$result{busy}{connecting} = connecting_poll($node, $mode eq 'quick' ? 2 : 60);
 	$clients->answer;

@@ -9,7 +9,7 @@
  * of the right ones.  -v: a line for each suspicion and each missed leak
  * before it.  PACE is suspected_leak_warn, LOOK how often the watcher looks, in
  * seconds (0: it knows everything exactly).  -e: of busy pools it is told an
- * excerpt, as the watcher takes it six times a pace.
+ * excerpt, as the watcher takes it twice a pace.
  *
  * A suspicion is right if the application has lost that session before; it is
  * counted once a spell of idleness.  A leak counts if it is 5 paces before the
@@ -116,8 +116,8 @@ replay(Score *score)
 	}
 	for (int i = 0; i < recording.nevents; i++)
 	{
-		for (; excerpts && look <= recording.events[i].event.at; look += pace / 6)
-			begin_excerpts(look, look + pace / 6);
+		for (; excerpts && look <= recording.events[i].event.at; look += pace / 2)
+			begin_excerpts(look, look + pace / 2);
 		for (; tick <= recording.events[i].event.at && tick <= recording.end; tick += TICK)
 		{
 			for (int j = 0; j < recording.nsessions; j++)
