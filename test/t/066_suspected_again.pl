@@ -62,10 +62,10 @@ is(count_of($primary, 'true'), '2', 'the next watcher finds the next, and the fi
 # More events than there is room for, while the watcher does not look
 #
 $watcher = status($primary)->{watcher_pid};
-my @crowd = map { ClientPool->new($primary, app => "crowd-$_") } 1 .. 4;
+my @crowd = map { ClientPool->new($primary, app => "crowd-$_", pause => $_ == 1 ? 8_000 : 2_000) } 1 .. 4;
 
 kill('STOP', $watcher) == 1 or die "could not stop the watcher: $!";
-foreach (1 .. 200)
+foreach (1 .. 400)
 {
 	$_->serve foreach $pool, @crowd;
 }

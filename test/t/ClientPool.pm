@@ -31,6 +31,7 @@ sub new
 		%args,
 		free => [],
 		open => 0,
+		uses => 0,
 		step => 0 }, $class;
 }
 
@@ -40,6 +41,7 @@ sub take
 	my ($self) = @_;
 	my $free = $self->{free};
 
+	$self->{uses}++;
 	return $self->{order} eq 'lifo' ? pop @$free : shift @$free if @$free;
 	return undef if $self->{open} == $self->{max};
 	$self->{open}++;
