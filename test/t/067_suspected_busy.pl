@@ -28,9 +28,11 @@ foreach my $connection (@all)
 	$connection->query(sprintf $_, 1) foreach ClientPool::WORK;
 	$pool->give($connection);
 }
-$pool->serve foreach 1 .. 50;
+# how much it is used is known only after a while
+$pool->serve foreach 1 .. 1200;
 my $lost = $pool->forget;
 my $uses = $pool->{uses};
+$pool->serve foreach 1 .. 2000;
 serve_until($node, [$pool], "SELECT count(*) = 1 FROM leakwatch.leaks WHERE kind = '$kind' AND pid = $lost->{pid}");
 settle($node);
 is($node->safe_psql('postgres', 'SELECT count(*) FROM leakwatch.incidents'), '1', 'of a busy pool, the one is suspected that was not given back');
