@@ -125,8 +125,10 @@ judge(int scope, const ScopeUse *use, const Moment *moment)
 static bool
 is_limit_wanted(int scope, const ScopeUse *use, bool all)
 {
-	return use->limit == UNKNOWN_LIMIT || use->refused != saturation_alarm(scope)->refused ||
-		(use->threshold > 0 && use->used >= use->threshold) ||
+	const Alarm *alarm = saturation_alarm(scope);
+
+	return use->limit == UNKNOWN_LIMIT || use->refused != alarm->refused ||
+		(!alarm->on && use->threshold > 0 && use->used >= use->threshold) ||
 		(all && (use->used > 0 || use->threshold > 0));
 }
 

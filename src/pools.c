@@ -99,8 +99,9 @@ pools_is(int pool, const PoolKey *key)
 }
 
 /*
- * A place that has been free, or that of the pool that tells least among those that have been
- * known for a while and are left by their members with forsake(); or none.
+ * A place that nobody has had, or that of the pool that tells least among those
+ * that have been known for a while and are left by their members with forsake();
+ * or none.
  */
 static int
 make_room(TimestampTz now, int64 rest, void (*forsake) (int pool))
