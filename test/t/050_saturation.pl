@@ -143,6 +143,19 @@ like((alarms(qr/^clients are turned away: .*"small"/))[0]{hint}, qr/^Application
 $_->quit foreach @small;
 
 #
+# A limit that was raised since it was read
+#
+$node->safe_psql('postgres', 'CREATE ROLE grown LOGIN CONNECTION LIMIT 2');
+my @grown = session($node, user => 'grown');
+scan($node);
+$node->safe_psql('postgres', 'ALTER ROLE grown CONNECTION LIMIT 20');
+my $scans = status($node)->{scans};
+push @grown, session($node, user => 'grown');
+wait_until($node, "SELECT scans > $scans FROM leakwatch.status");
+is(scalar(alarms(qr/role "grown"/)), 0, 'who comes near the old limit is not warned of');
+$_->quit foreach @grown;
+
+#
 # The server: slots that are reserved, and none at all.  Settings as shipped.
 #
 my @shop = map { session($node, app => 'shop-web') } 1 .. 10;
