@@ -82,8 +82,8 @@ is_deeply(
 	'and nothing else');
 
 my $waiter = session($node, app => 'waiter');
-$session->query('SELECT pg_advisory_lock(7)');
-$session->query("SELECT 'the secret statement'");
+# in one message, or it may leak in between
+$session->query("SELECT pg_advisory_lock(7)\\; SELECT 'the secret statement'");
 $waiter->begin('SELECT pg_advisory_lock(7)');
 wait_for_lock($node, $waiter);
 wait_for_leak($node, $kind, $session);
