@@ -157,7 +157,7 @@ sub minutes
 
 	say_step("$size sessions in short transactions, $seconds s");
 	my $clients = driver($node, 'clients');
-	my $cycles = int($size * ($seconds + 120) * 1000 / ($hold_ms + $rest_ms));
+	my $cycles = int($size * ($settled + $seconds + 30) * 1000 / ($hold_ms + $rest_ms));
 	$clients->tell("open $size");
 	scan($node);
 	$clients->begin_to_tell("cycle $hold_ms $rest_ms $cycles");
