@@ -35,9 +35,6 @@
 /* How often to see whether anybody is in others' way, while nobody is, in us. */
 #define EASE	(30 * USECS_PER_SEC)
 
-/* It is taken along in a scan by so much of that time earlier. */
-#define EARLIER	4
-
 /* By slot.  A predecessor may have started any of them. */
 static bool *may_run = NULL;
 static int	running = 0;
@@ -117,7 +114,7 @@ blockers_due(const Moment *moment)
 bool
 blockers_are_nearly_due(const Moment *moment)
 {
-	return moment->monotonic - observed_at >= known_for() - known_for() / EARLIER;
+	return moment->monotonic - observed_at >= clock_soonest(known_for());
 }
 
 /* When this session, which is idle now, came to be in others' way. */

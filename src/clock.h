@@ -28,6 +28,16 @@ clock_wall(const Moment *moment, int64 monotonic)
 	return moment->now + (monotonic - moment->monotonic);
 }
 
+/*
+ * After how much of such a time what is due at its end is done, when the watcher
+ * is awake anyway: so it need not wake for each.
+ */
+static inline int64
+clock_soonest(int64 pause)
+{
+	return pause - pause / 4;
+}
+
 extern Size clock_shmem_size(void);
 extern void clock_shmem_init(void);
 

@@ -20,6 +20,7 @@
 #define POOL_RIPE(pace)		((pace) / 10)	/* by then its pool has it again */
 #define POOL_LEFT(pace)		((pace) * 2)	/* longer than honest uses are
 											 * idle */
+#define POOL_LOOK(pace)		((pace) / 2)	/* how often it is looked at */
 #define POOL_LONG(pace)		((pace) / 5)	/* longer than a pool stalls */
 
 /* What the very last statement of a use was. */

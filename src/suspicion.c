@@ -28,15 +28,8 @@
 #include "use.h"
 #include "utils/memutils.h"
 
-/*
- * How often pools are followed while somebody may be idle for too long: within
- * the time after which one may be suspected.
- */
-#define FOLLOWED_WITHIN	2
-#define LEAST_REST		(MIN_LIMIT_MS * INT64CONST(1000))
-
-/* It is taken along in a scan by so much of that time earlier. */
-#define EARLIER			4
+/* Pools are followed no more often than this, in us. */
+#define LEAST_REST	(MIN_LIMIT_MS * INT64CONST(1000))
 
 typedef enum NewsKind
 {
@@ -362,18 +355,11 @@ judge(int slot, TimestampTz now)
 	agenda_expect(slot);
 }
 
-/* After how much of such a time it is done when the watcher is awake anyway. */
-static int64
-soonest(int64 pause)
-{
-	return pause - pause / EARLIER;
-}
-
 /* Is it time to judge the members of a pool that have this pace? */
 static bool
 is_due(const Pool *pool, int64 pace, TimestampTz now)
 {
-	return pool->touched || now - pool->judged_at >= soonest(pace / FOLLOWED_WITHIN);
+	return pool->touched || now - pool->judged_at >= clock_soonest(POOL_LOOK(pace));
 }
 
 /* Judge those that have been idle for long in pools where that is due. */
@@ -440,7 +426,7 @@ rest(void)
 {
 	int64		pace = pace_of_all();
 
-	return pace > 0 ? Max(pace / FOLLOWED_WITHIN, LEAST_REST) : 0;
+	return pace > 0 ? Max(POOL_LOOK(pace), LEAST_REST) : 0;
 }
 
 /* When to follow it next.  Nobody wakes the watcher for who comes meanwhile. */
@@ -467,7 +453,7 @@ suspicion_tend(const Moment *moment, bool asked)
 		all_known = false;
 		looked_at = 0;
 	}
-	else if (!asked && rest() > 0 && now < last_tended + soonest(rest()))
+	else if (!asked && rest() > 0 && now < last_tended + clock_soonest(rest()))
 		return;
 	missed = use_take_missed();
 	if (missed)

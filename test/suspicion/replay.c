@@ -116,8 +116,8 @@ replay(Score *score)
 	}
 	for (int i = 0; i < recording.nevents; i++)
 	{
-		for (; excerpts && look <= recording.events[i].event.at; look += pace / 2)
-			begin_excerpts(look, look + pace / 2);
+		for (; excerpts && look <= recording.events[i].event.at; look += POOL_LOOK(pace))
+			begin_excerpts(look, look + POOL_LOOK(pace));
 		for (; tick <= recording.events[i].event.at && tick <= recording.end; tick += TICK)
 		{
 			for (int j = 0; j < recording.nsessions; j++)
