@@ -128,7 +128,7 @@ is_limit_wanted(int scope, const ScopeUse *use, bool all)
 	const Alarm *alarm = saturation_alarm(scope);
 
 	return use->limit == UNKNOWN_LIMIT || use->refused != alarm->refused ||
-		(!alarm->on && use->threshold > 0 && use->used >= use->threshold) ||
+		(!alarm->on && saturation_is_reached(use)) ||
 		(all && (use->used > 0 || use->threshold > 0));
 }
 

@@ -333,8 +333,7 @@ saturation_is_high(Oid database, Oid role)
 	{
 		ScopeUse	use;
 
-		if (scopes[i] >= 0 && saturation_read(scopes[i], &use) &&
-			use.threshold > 0 && use.used >= use.threshold)
+		if (scopes[i] >= 0 && saturation_read(scopes[i], &use) && saturation_is_reached(&use))
 			return true;
 	}
 	return false;

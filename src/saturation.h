@@ -44,6 +44,13 @@ typedef struct ScopeUse
 	int			threshold;		/* connections; 0: none */
 } ScopeUse;
 
+/* Has the use come to where it is warned of? */
+static inline bool
+saturation_is_reached(const ScopeUse *use)
+{
+	return use->threshold > 0 && use->used >= use->threshold;
+}
+
 extern Size saturation_shmem_size(void);
 extern void saturation_shmem_init(void);
 
