@@ -13,9 +13,8 @@ use Test::More;
 my $node = new_node('suspected', "leakwatch.suspected_leak_warn = 1s\n");
 my $kind = 'suspected_leak';
 
+stock_goods($node);
 $node->safe_psql('postgres', <<"EOC");
-CREATE TABLE goods (id int PRIMARY KEY, price int);
-INSERT INTO goods SELECT i, i FROM generate_series(0, 99) AS i;
 CREATE ROLE exempt LOGIN IN ROLE app;
 ALTER ROLE exempt SET leakwatch.${kind}_warn = 0;
 CREATE ROLE doomed LOGIN IN ROLE app;
@@ -23,7 +22,6 @@ ALTER ROLE doomed SET leakwatch.mode = 'enforce';
 ALTER ROLE doomed SET leakwatch.${kind}_terminate = '2s';
 CREATE ROLE lame LOGIN IN ROLE app;
 ALTER ROLE lame SET leakwatch.${kind}_warn = '2s';
-GRANT SELECT, UPDATE ON goods TO app;
 EOC
 
 sub is_suspected

@@ -16,11 +16,7 @@ hot_standby = on
 leakwatch.${kind}_warn = 1s
 EOC
 
-$primary->safe_psql('postgres', <<'EOC');
-CREATE TABLE goods (id int PRIMARY KEY, price int);
-INSERT INTO goods SELECT i, i FROM generate_series(0, 99) AS i;
-GRANT SELECT, UPDATE ON goods TO app;
-EOC
+stock_goods($primary);
 
 # Serve with a pool, forget a connection, and wait until that is suspected.
 sub suspected_of

@@ -13,11 +13,7 @@ use constant { PACE => 4, USES => 512 };
 my $kind = 'suspected_leak';
 my $node = new_node('busy', "leakwatch.${kind}_warn = " . PACE . "s\n");
 
-$node->safe_psql('postgres', <<'EOC');
-CREATE TABLE goods (id int PRIMARY KEY, price int);
-INSERT INTO goods SELECT i, i FROM generate_series(0, 99) AS i;
-GRANT SELECT, UPDATE ON goods TO app;
-EOC
+stock_goods($node);
 
 # So many that each of them rests for longer than a pause within a use.
 my $pool = ClientPool->new($node, order => 'fifo', max => 40, pause => 3_000);

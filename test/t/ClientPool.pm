@@ -9,10 +9,23 @@ use LeakwatchTest;
 use RawClient;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(serve_until);
+our @EXPORT = qw(stock_goods serve_until);
 
 # What requests do; two kinds, so that each connection sees both.
 use constant WORK => ('SELECT count(*) FROM goods WHERE id > %d', 'UPDATE goods SET price = price + 1 WHERE id = %d');
+
+# What they do it with.
+sub stock_goods
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', <<'EOC');
+CREATE TABLE goods (id int PRIMARY KEY, price int);
+INSERT INTO goods SELECT i, i FROM generate_series(0, 99) AS i;
+GRANT SELECT, UPDATE ON goods TO app;
+EOC
+	return;
+}
 
 # Arguments: order (lifo: the connection given back last is taken first; fifo:
 # that given back first), app, addr, user, max (connections), pause (after each
