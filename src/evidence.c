@@ -20,6 +20,7 @@
 
 #define FORGET_USES		400.0	/* the order is that of so many uses */
 #define LEAST_ORDER		0.01	/* uses: what was not seen for long may come */
+#define LEAST_ODDS	(-12.0)		/* log: so that an order can come back */
 #define WARM_UP			4		/* paces in which a group only teaches */
 #define PRIOR			3.0		/* log odds that an idle one is free */
 #define PRIOR_QUEUED	5.0		/* the same where all others have to be in use */
@@ -30,6 +31,7 @@
 #define CERTAIN_ORDER	0.9
 #define MOST_OF_USE		3.0
 #define HELD			0.05	/* idle ones that are given back only later */
+#define BLUR			0.125	/* of the mean rest between two uses */
 #define MOST_SPARED		6.0
 #define MOST_FAILED		4.0
 #define FAILED_LEAKS	0.2		/* a guess: leaks by an error path */
@@ -58,13 +60,48 @@ if_certain(const SuspectMember *member, double evidence)
 	return either(certain, evidence, 0);
 }
 
-double
-evidence_of(const SuspectMember *member)
+static double
+add_up(const SuspectMember *member, double passed)
 {
 	const float *sign = member->sign;
 
-	return if_certain(member, sign[SUSPECT_PASSED] + sign[SUSPECT_OPENED] + sign[SUSPECT_SPARED] + sign[SUSPECT_QUEUED]) +
+	return if_certain(member, passed + sign[SUSPECT_OPENED] + sign[SUSPECT_SPARED] + sign[SUSPECT_QUEUED]) +
 		sign[SUSPECT_OUTLIVED] + sign[SUSPECT_AGED] + sign[SUSPECT_UNMARKED] + sign[SUSPECT_FAILED];
+}
+
+double
+evidence_of(const SuspectMember *member)
+{
+	return add_up(member, member->sign[SUSPECT_PASSED]);
+}
+
+/* It has been given back at once, or else only later. */
+static double
+passed_by(const PassedOver *passed)
+{
+	return either(HELD, passed->ripe, passed->at_once);
+}
+
+/*
+ * That it was passed over, if its pool may be one that always takes the newest.
+ * Each use is weighed by a mixture of orders, and a little of each adds up; but a
+ * pool keeps to its order, and the newest first leaves alone who is deep down.
+ */
+double
+evidence_passed(const SuspectGroup *group, const SuspectMember *member)
+{
+	double		mixed = member->sign[SUSPECT_PASSED];
+
+	if (group->structured)
+		return mixed;
+	return either(1 / (1 + exp(-group->always_newest)), passed_by(&member->passed_newest), mixed);
+}
+
+/* What there is against it when it is judged. */
+double
+evidence_to_judge(const SuspectGroup *group, const SuspectMember *member)
+{
+	return add_up(member, evidence_passed(group, member));
 }
 
 static double
@@ -86,7 +123,8 @@ void
 evidence_clear(SuspectMember *member)
 {
 	memset(member->sign, 0, sizeof(member->sign));
-	member->passed_at_once = member->passed_ripe = 0;
+	memset(&member->passed_mixed, 0, sizeof(PassedOver));
+	memset(&member->passed_newest, 0, sizeof(PassedOver));
 	member->alone = member->full = member->queued = 0;
 	member->passed = 0;
 	member->opened = member->spared = 0;
@@ -146,18 +184,30 @@ typedef struct Row
 
 #define EMPTY_ROW	{1, {1, 1, 1, 1}}
 
+/* How often a pool is taken to go by each order, stalls apart. */
+typedef struct Habit
+{
+	double		by[NUM_POOL_ORDERS];
+} Habit;
+
+static const Habit always_newest = {.by = {[POOL_NEWEST] = 1 - STALLS}};
+
 /* One use, and what is thought of each that was left alone. */
 typedef struct Choice
 {
 	const SuspectMember *taken;
 	int64		since;			/* when that one was freed */
 	int64		at;
+	Habit		habit;			/* as it was seen */
 	double		slip;
 	double		company;
 	Row			likely;			/* with whom is likely there, order as of ripe
 								 * ones */
 	Row			loose;			/* with few of them: if one is lost, more are */
 	Row			strict;			/* to learn by: also of those just freed */
+	double		newest;			/* how likely none was certainly freed later */
+	int64		blur;			/* closer may have been given back the other
+								 * way round */
 	double		newer;			/* how many stood before by order of freeing */
 	double		older;
 	double		weight[SUSPECT_SEATS];	/* -1: not there */
@@ -204,6 +254,8 @@ line_up(SuspectGroup *group, Choice *choice, const SuspectMember *other, int64 p
 		if (!stands_before(choice, other, order))
 			continue;
 		choice->strict.clear[order] *= passes(weight, 0.1);
+		if (order == POOL_NEWEST && other->free_since > choice->since + choice->blur)
+			choice->newest *= passes(weight, 0.1);
 		if (ripe && (!tied || order == POOL_FIRST))
 		{
 			choice->likely.clear[order] *= passes(weight, choice->slip);
@@ -216,25 +268,37 @@ line_up(SuspectGroup *group, Choice *choice, const SuspectMember *other, int64 p
 		kin_note_taken(group, choice->taken, choice->since, other);
 }
 
-/* How likely it is that this one was taken, with whom stands in these rows. */
-static double
-likelihood(const SuspectGroup *group, const Row *row, double all, double slip)
+/* The orders as they were learned; some of those that tell of none are stalls. */
+static Habit
+habit_of(const SuspectGroup *group)
 {
 	double		total = pool_orders(group);
-	const double *orders = group->orders;
-	double		any = orders[POOL_ANY] - DISORDER * (orders[POOL_NEWEST] + orders[POOL_OLDEST]);
+	Habit		habit;
+
+	for (int order = 0; order < NUM_POOL_ORDERS; order++)
+		habit.by[order] = group->orders[order] / total;
+	habit.by[POOL_ANY] -= DISORDER * (habit.by[POOL_NEWEST] + habit.by[POOL_OLDEST]);
+	habit.by[POOL_ANY] = Max(0, habit.by[POOL_ANY] - STALLS);
+	return habit;
+}
+
+/* How likely it is that this one was taken, with whom stands in these rows. */
+static double
+likelihood(const Habit *habit, const Choice *choice, const Row *row)
+{
 	double		sum = 0;
 
 	for (int order = POOL_NEWEST; order < NUM_POOL_ORDERS; order++)
-		sum += orders[order] * row->clear[order];
-	return Max(0, any / total - STALLS) / row->count + STALLS / all + sum * (1 - slip) / total;
+		sum += habit->by[order] * row->clear[order];
+	return habit->by[POOL_ANY] / row->count + STALLS / choice->likely.count + sum * (1 - choice->slip);
 }
 
-/* How much likelier it is without that one than with these, if it is kin. */
+/* How much likelier it is without that one than with it, if it is kin. */
 static double
-weigh_row(const SuspectGroup *group, const Choice *choice, const Row *in, double isnt, double kin)
+weigh_row(const Habit *habit, const Choice *choice, const Row *out, const Row *in, double kin)
 {
-	double		is = likelihood(group, in, choice->likely.count, choice->slip);
+	double		isnt = likelihood(habit, choice, out);
+	double		is = likelihood(habit, choice, in);
 
 	return Min(MOST_OF_USE, log(isnt / (kin * is + (1 - kin) * isnt)));
 }
@@ -249,7 +313,6 @@ weigh(const SuspectGroup *group, const Choice *choice, SuspectMember *other, int
 	Row			in = choice->likely;
 	Row			out = choice->likely;
 	Row			late;			/* as in, if it was given back when ripe */
-	double		isnt;
 
 	other->passed++;
 	if (!is_warm(group, choice->at, pace) || (other->among_several && kin < 0.5))
@@ -274,12 +337,14 @@ weigh(const SuspectGroup *group, const Choice *choice, SuspectMember *other, int
 	}
 	if (other->free_since <= choice->since && other->free_since + POOL_RIPE(pace) > choice->since)
 		late.clear[POOL_NEWEST] *= choice->slip;
-	isnt = likelihood(group, &out, choice->likely.count, choice->slip);
-	other->passed_at_once += weigh_row(group, choice, &in, isnt, kin);
+	other->passed_mixed.at_once += weigh_row(&choice->habit, choice, &out, &in, kin);
+	other->passed_newest.at_once += weigh_row(&always_newest, choice, &out, &in, kin);
 	if (ripe)
-		other->passed_ripe += weigh_row(group, choice, &late, isnt, kin);
-	set_sign(group, other, SUSPECT_PASSED,
-			 either(HELD, other->passed_ripe, other->passed_at_once), choice->at, pace);
+	{
+		other->passed_mixed.ripe += weigh_row(&choice->habit, choice, &out, &late, kin);
+		other->passed_newest.ripe += weigh_row(&always_newest, choice, &out, &late, kin);
+	}
+	set_sign(group, other, SUSPECT_PASSED, passed_by(&other->passed_mixed), choice->at, pace);
 }
 
 /* Which order explains it best that this one was taken? */
@@ -289,6 +354,7 @@ learn_order(SuspectGroup *group, const Choice *choice)
 	double		part[NUM_POOL_ORDERS];
 	double		sum = 0;
 	double		keep = 1 - 1 / FORGET_USES;
+	double		newest;
 
 	if (choice->likely.count < 1.5)
 		return;
@@ -298,6 +364,9 @@ learn_order(SuspectGroup *group, const Choice *choice)
 			(order == POOL_ANY ? 1 / choice->likely.count : 0.9 * choice->strict.clear[order]);
 		sum += part[order];
 	}
+	newest = 0.9 * always_newest.by[POOL_NEWEST] * choice->newest + STALLS / choice->likely.count;
+	group->always_newest = group->always_newest * keep + log(newest * pool_orders(group) / sum);
+	group->always_newest = Max(LEAST_ODDS, Min(0, group->always_newest));
 	for (int order = 0; order < NUM_POOL_ORDERS; order++)
 		group->orders[order] = Max(LEAST_ORDER, group->orders[order] * keep + part[order] / sum);
 	group->slips = group->slips * keep + (part[POOL_NEWEST] * choice->newer + part[POOL_OLDEST] * choice->older) / sum;
@@ -311,11 +380,14 @@ choose(SuspectGroup *group, const SuspectMember *taken, int64 since, int64 at, i
 		.taken = taken,
 		.since = since,
 		.at = at,
+		.habit = habit_of(group),
 		.slip = pool_slip(group),
 		.company = pool_is_ordered(group, CERTAIN_ORDER) ? COMPANY : 0,
 		.likely = EMPTY_ROW,
 		.loose = EMPTY_ROW,
 		.strict = EMPTY_ROW,
+		.newest = 1,
+		.blur = Min(POOL_TIE(pace), (int64) (BLUR * group->mean_idle)),
 	};
 
 	for (int i = 0; i < group->nseats; i++)

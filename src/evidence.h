@@ -14,6 +14,8 @@
 #define EVIDENCE_STRONG	7.0
 
 extern double evidence_of(const SuspectMember *member);
+extern double evidence_passed(const SuspectGroup *group, const SuspectMember *member);
+extern double evidence_to_judge(const SuspectGroup *group, const SuspectMember *member);
 extern double evidence_chance_free(const SuspectMember *member);
 extern void evidence_clear(SuspectMember *member);
 

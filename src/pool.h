@@ -50,6 +50,13 @@ typedef enum SuspectSign
 											 * and nothing moves */
 } SuspectSign;
 
+/* How much others were taken in its place, by when it was given back. */
+typedef struct PassedOver
+{
+	float		at_once;
+	float		ripe;			/* at the last when it was ripe */
+} PassedOver;
+
 /* One session. */
 typedef struct SuspectMember
 {
@@ -79,8 +86,9 @@ typedef struct SuspectMember
 									 * of its pool */
 	float		sign[NUM_SUSPECT_SIGNS];	/* log of how much likelier each
 											 * is if it is not in its pool */
-	float		passed_at_once; /* PASSED, if it was given back at once */
-	float		passed_ripe;	/* the same, if at the last when it was ripe */
+	PassedOver	passed_mixed;	/* by the orders that its pool was seen to
+								 * keep */
+	PassedOver	passed_newest;	/* if its pool always takes the newest */
 	float		alone;			/* how likely no other was free, as of now */
 	float		full;			/* us since the last use in which that was so */
 	float		queued;			/* uses that should have taken it therefore */
@@ -142,6 +150,8 @@ typedef struct SuspectGroup
 
 	/* habits, learned from sessions that came back or were closed as free */
 	double		orders[NUM_POOL_ORDERS];
+	double		always_newest;	/* log odds that it always takes the newest,
+								 * at most even */
 	double		slips;			/* of uses by an order: how many it passed
 								 * over */
 	double		ordered;		/* uses by an order */

@@ -298,12 +298,16 @@ describe(const SuspectGroup *group, const SuspectMember *member, double evidence
 		.opened = Min(member->opened, 255),
 		.uses = member->passed,
 	};
+	double		strongest = evidence_passed(group, member);
 	int64		age = 0;
 
-	for (int i = 1; i < NUM_SUSPECT_SIGNS; i++)
+	for (int i = SUSPECT_PASSED + 1; i < NUM_SUSPECT_SIGNS; i++)
 	{
-		if (member->sign[i] > member->sign[suspicion.sign])
+		if (member->sign[i] > strongest)
+		{
+			strongest = member->sign[i];
 			suspicion.sign = i;
+		}
 	}
 	for (int i = 0; i < group->nseats; i++)
 	{
@@ -333,7 +337,7 @@ suspect_judge(SuspectGroup *group, SuspectMember *member, int64 now, int64 pace,
 	if (member->seat < 0 || member->free_since == 0 || !member->shared || !pool_is_left(member, now, pace))
 		return false;
 	evidence_of_age(group, member, now, pace);
-	evidence = evidence_of(member);
+	evidence = evidence_to_judge(group, member);
 	enough = is_stranger(group, member) ? 2 * EVIDENCE_STRONG : EVIDENCE_STRONG;
 	exhausted = evidence < enough && is_exhausted(group, member, now, pace);
 	if (!member->suspected)

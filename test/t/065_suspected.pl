@@ -55,10 +55,7 @@ my $exempt = ClientPool->new($node, app => 'exempt', user => 'exempt');
 my @pools = (values %tidy, values %leaky, $exempt);
 my %lost;
 
-foreach (1 .. 50)
-{
-	$_->serve foreach @pools;
-}
+become_known(@pools);
 $lost{$_} = $leaky{$_}->forget foreach qw(lifo fifo);
 $exempt->forget;
 serve_until($node, \@pools, 'SELECT ' . join(' AND ', map { is_suspected($_) } values %lost));
@@ -129,9 +126,9 @@ is($node->safe_psql('postgres', q(SELECT string_agg(substr(name, 11) || ' ' || v
 #
 # It is ended, where that is wanted
 #
-my $doomed = ClientPool->new($node, app => 'doomed', user => 'doomed');
+my $doomed = ClientPool->new($node, app => 'doomed', user => 'doomed', order => 'fifo');
 
-$doomed->serve foreach 1 .. 50;
+become_known($doomed);
 $lost{doomed} = $doomed->forget;
 serve_until($node, [$doomed], "SELECT terminated = 1 FROM leakwatch.status");
 ok($lost{doomed}->is_ended, 'one that was forgotten is terminated, if its role has it so');

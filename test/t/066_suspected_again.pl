@@ -58,7 +58,7 @@ is(count_of($primary, 'true'), '2', 'the next watcher finds the next, and the fi
 # More events than there is room for, while the watcher does not look
 #
 $watcher = status($primary)->{watcher_pid};
-my @crowd = map { ClientPool->new($primary, app => "crowd-$_", pause => $_ == 1 ? 8_000 : 2_000) } 1 .. 4;
+my @crowd = map { ClientPool->new($primary, app => "crowd-$_", order => 'fifo', pause => $_ == 1 ? 8_000 : 2_000) } 1 .. 4;
 
 kill('STOP', $watcher) == 1 or die "could not stop the watcher: $!";
 foreach (1 .. 400)
@@ -82,7 +82,7 @@ $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 $primary->wait_for_catchup($standby);
 
-my $readers = ClientPool->new($standby, app => 'readers', work => [ map { "SELECT $_ FROM goods WHERE id = %d" } 'price', 'id, price' ]);
+my $readers = ClientPool->new($standby, app => 'readers', order => 'fifo', work => [ map { "SELECT $_ FROM goods WHERE id = %d" } 'price', 'id, price' ]);
 
 $lost = suspected_of($standby, $readers);
 is(count_of($standby, "pid <> $lost->{pid}"), '0', 'on a standby too, the one that was forgotten is suspected');
