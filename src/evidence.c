@@ -32,6 +32,7 @@
 #define MOST_OF_USE		3.0
 #define HELD			0.05	/* idle ones that are given back only later */
 #define BLUR			0.125	/* of the mean rest between two uses */
+#define FORGET_LOAD		20.0	/* paces in which what uses need fades to 1/e */
 #define MOST_SPARED		6.0
 #define MOST_FAILED		4.0
 #define FAILED_LEAKS	0.2		/* a guess: leaks by an error path */
@@ -440,6 +441,20 @@ evidence_of_time(SuspectGroup *group, int64 at, int64 pace)
 }
 
 /*
+ * How unlikely it is that one which is free is left alone while so many uses
+ * should have come that need it.  Of an application that does one thing at a
+ * time none need it, so that it counts how often such uses came before.  The
+ * longer ago that was, the less it tells of what the application does now.
+ */
+static double
+evidence_queued(const SuspectGroup *group, const SuspectMember *member, int64 at, int64 pace)
+{
+	double		memory = exp(-Min(50, (at - member->free_since) / (FORGET_LOAD * pace)));
+
+	return memory * group->queue_taken * log(1 + member->queued / (memory * group->queue_missed));
+}
+
+/*
  * A use has come.  So some would have come in the meantime too, and who was
  * the only free one then should have been taken.
  */
@@ -447,7 +462,6 @@ static void
 end_queue(SuspectGroup *group, const SuspectMember *taken, int64 at, int64 pace)
 {
 	double		rate = group->rate / (2.0 * pace);
-	double		truth = Min(1, group->queue_taken / group->queue_missed);
 
 	for (int i = 0; i < group->nseats; i++)
 	{
@@ -456,12 +470,13 @@ end_queue(SuspectGroup *group, const SuspectMember *taken, int64 at, int64 pace)
 
 		if (other == NULL || other == taken || other->full <= 0)
 			continue;
-		expected = Min(1, rate * other->full * kin_likely(group, taken, other));
-		other->queued += expected;
-		add(group, other, SUSPECT_QUEUED, expected * truth, at, pace);
+		expected = rate * other->full * kin_likely(group, taken, other);
+		other->queued += Min(1, expected);
+		set_sign(group, other, SUSPECT_QUEUED, evidence_queued(group, other, at, pace), at, pace);
 		other->full = 0;
 	}
-	group->queue_taken += taken->alone;
+	/* if all others are lost, it is taken in any case */
+	group->queue_taken += taken->alone * kin_likely_busy(group, taken);
 	group->queue_missed += Min(1, rate * taken->full);
 	if (group->queue_missed > FORGET_USES)
 	{

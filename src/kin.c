@@ -459,6 +459,25 @@ kin_none_free(const SuspectGroup *group, const SuspectMember *member, const doub
 	return none;
 }
 
+/* How likely another of its pool is in use. */
+double
+kin_likely_busy(const SuspectGroup *group, const SuspectMember *member)
+{
+	double		most = 0;
+
+	for (int i = 0; i < group->nseats; i++)
+	{
+		const SuspectMember *other = group->seats[i];
+		double		likely;
+
+		if (other == NULL || other == member || other->free_since != 0 || !other->worked)
+			continue;
+		likely = kin_likely(group, member, other);
+		most = Max(most, likely);
+	}
+	return most;
+}
+
 /* Has one that is certainly of its pool been taken since? */
 bool
 kin_goes_on(const SuspectGroup *group, const SuspectMember *member, int64 since)

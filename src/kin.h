@@ -20,6 +20,7 @@ extern void kin_settle(SuspectGroup *group, const SuspectMember *member);
 extern void kin_tell_apart(SuspectGroup *group);
 
 extern double kin_likely(const SuspectGroup *group, const SuspectMember *a, const SuspectMember *b);
+extern double kin_likely_busy(const SuspectGroup *group, const SuspectMember *member);
 extern double kin_none_free(const SuspectGroup *group, const SuspectMember *member, const double *free);
 extern bool kin_goes_on(const SuspectGroup *group, const SuspectMember *member, int64 since);
 extern int64 kin_last_taken(const SuspectGroup *group, const SuspectMember *member);

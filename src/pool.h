@@ -163,8 +163,10 @@ typedef struct SuspectGroup
 	double		contrary_closings;	/* while one free for longer came back */
 	double		closings_by_age;
 	double		outlived_back;	/* came back after that age */
-	double		queue_taken;	/* the only free one was taken */
-	double		queue_missed;	/* how often that was expected */
+	double		queue_taken;	/* uses that took the only free one while
+								 * others were in use */
+	double		queue_missed;	/* how often that was to be expected, if uses
+								 * come independently */
 	double		longest;		/* us with strong evidence before one came
 								 * back */
 	int64		longest_at;

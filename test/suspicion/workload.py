@@ -10,7 +10,7 @@ A line of a schedule:  AT KIND STEPS THINK TRANSACTION LEAK
 """
 import random
 
-WORKLOADS = ["steady", "slow", "bursty", "night", "growth", "multi", "starved", "refill", "rotate", "fixed", "errors", "exhaust", "dedicated", "long"]
+WORKLOADS = ["steady", "slow", "bursty", "night", "growth", "multi", "starved", "refill", "rotate", "fixed", "errors", "exhaust", "dedicated", "long", "serial"]
 
 
 def poisson(r, rate, t1, load):
@@ -40,6 +40,12 @@ def leak_times(r, plan, count, seconds):
 def waves(r, periods, least):
     period, width = r.choice(periods)
     return lambda t: 1.0 if t % period < width else least
+
+
+def one_by_one(r, start, end):
+    while start < end:
+        yield start
+        start += r.uniform(0.2, 0.45)
 
 
 def build(name, seed, seconds):
@@ -75,6 +81,8 @@ def build(name, seed, seconds):
         rate, dedicated = 18, ["dedicated listen", "dedicated scheduler %d" % r.choice([18, 25, 33]), "dedicated person"]
     elif base == "long":
         rate = 14
+    elif base == "serial":
+        rate, load = 40, lambda t: 1.0 if t < 8 else 0.0
     else:
         raise SystemExit("no such workload: " + base)
     processes = []
@@ -82,6 +90,8 @@ def build(name, seed, seconds):
         stop = 40 + 25 * i + r.random() * 10
         ebbs = (lambda t, stop=stop: 1.0 if t < stop else 0.0) if base == "starved" and i > 0 else load
         times = poisson(r, rate * share, seconds - 1, ebbs)
+        if base == "serial":
+            times += one_by_one(r, 8, seconds - 1)
         processes.append([request(r, t, r.choice([1500, 3000, 6000, 9000]) if base == "long" and r.random() < 0.012 else None) for t in times])
     for t in leak_times(r, plan, count, seconds) if leaky else []:
         process = processes[0 if base == "starved" else r.choices(range(len(shares)), shares)[0]]

@@ -28,6 +28,7 @@ typedef struct World
 	int64		free_since[MANY];
 	int			count;
 	int64		now;
+	int64		stagger;		/* between uses that run at a time */
 	SuspectLast last;			/* with what uses end */
 	uint32		seed;
 } World;
@@ -131,6 +132,7 @@ run(PoolOrder order, int rounds, int depth, uint64 lost)
 		world.now += 250 * MS;
 		for (int i = 0; i < n; i++)
 		{
+			world.now += world.stagger;
 			busy[i] = next_one(order, lost);
 			if (busy[i] < 0)
 				n = i;
@@ -454,6 +456,36 @@ test_exhausted(void)
 	ok(suspects_of(~UINT64CONST(0)) == 6, "but when nothing moves any more, all that are left are suspected with it");
 }
 
+/* What is not needed is left alone, and what is needed is not. */
+static void
+test_queued(void)
+{
+	bool		wrongly = false;
+	int			deep;
+
+	begin_world(2);
+	run(POOL_NEWEST, 20, 2, 0);
+	for (int i = 0; i < 1000; i++)
+	{
+		int			who = next_one(POOL_NEWEST, 0);
+
+		world.now += 100 * MS;
+		begin_use(who, 7);
+		world.now += (50 + random_below(100)) * MS;
+		end_use(who, 7);
+		wrongly |= suspects_of(~UINT64CONST(0)) > 0;
+	}
+	ok(!wrongly, "of an application that does one thing at a time, one that it leaves alone is not suspected");
+
+	begin_world(3);
+	world.stagger = 100 * MS;
+	run(POOL_NEWEST, 200, 3, 0);
+	deep = next_one(POOL_OLDEST, 0);
+	run(POOL_NEWEST, 200, 3, UINT64CONST(1) << deep);
+	ok(world.members[deep].sign[SUSPECT_QUEUED] > EVIDENCE_STRONG, "but where uses come while others are in use, one is needed");
+	ok(suspects(deep), "and suspected when it is not taken");
+}
+
 static void
 test_bounds(void)
 {
@@ -576,6 +608,7 @@ main(void)
 	test_two_processes(POOL_NEWEST);
 	test_remembered();
 	test_exhausted();
+	test_queued();
 	test_bounds();
 	test_words();
 	replay("pg_slow-leak_212", 3, 0, 1);
