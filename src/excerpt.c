@@ -8,7 +8,7 @@
  * that came last before each of its looks, when it knows of each session what
  * it does, and lets what was before go by unseen, as a gap.  As long as none of
  * the sessions has been idle for long, nobody is in question, and few uses are
- * enough to keep what is known of the pool up to date.
+ * enough to keep what is known of the pool up to date, once that is much.
  *
  * Pure: nothing here calls the server.
  *
@@ -21,6 +21,9 @@
 /* Uses a pace that are looked at. */
 #define MOST_USES		512
 #define MOST_IF_QUIET	32
+
+/* Uses that have to be looked at until the pool is known. */
+#define ENOUGH_TO_KNOW	512
 
 /* Uses are counted for such a part of a pace at least. */
 #define COUNTED_PART	8
@@ -66,7 +69,7 @@ excerpt_begin(Excerpt *excerpt, SuspectGroup *group, int64 last, int64 now, int6
 	excerpt->room = PG_INT32_MAX;
 	if (excerpt->rate * pace <= MOST_IF_QUIET || last >= now)
 		return;
-	most = is_quiet(group, last, pace) ? MOST_IF_QUIET : MOST_USES;
+	most = group->uses >= ENOUGH_TO_KNOW && is_quiet(group, last, pace) ? MOST_IF_QUIET : MOST_USES;
 	if (missed)
 		excerpt->room = 1 + (int) Min(MOST_USES, most * (now - last) / pace);
 	else if (excerpt->rate * pace > most)

@@ -33,6 +33,7 @@ begin(void)
 		suspect_join(&group, &members[i], START, START);
 		members[i].free_since = START;
 	}
+	group.uses = 1000;
 	excerpt_init(&excerpt, START);
 	last = START;
 }
@@ -89,6 +90,12 @@ test_busy(void)
 	members[0].free_since = last;
 	look(2, false);
 	ok(look(2, false) == 2, "and all again when it is not busy any more");
+
+	begin();
+	group.uses = 10;
+	look(300, false);
+	keep_busy();
+	ok(look(300, false) == 86, "nor are they few as long as little is known of it");
 }
 
 static void
