@@ -388,7 +388,9 @@ suspect_reason(const Suspicion *suspicion, char *buffer, Size size)
 
 	if (suspicion->opened > 0)
 		snprintf(opened, sizeof(opened), "opened %u connection%s and ", suspicion->opened, suspicion->opened == 1 ? "" : "s");
-	if (suspicion->uses > 0)
+	if (suspicion->uses > 0 && suspicion->others == 0)
+		snprintf(used, sizeof(used), "others %u time%s", suspicion->uses, suspicion->uses == 1 ? "" : "s");
+	else if (suspicion->uses > 0)
 		snprintf(used, sizeof(used), "%u other%s %u time%s", suspicion->others, suspicion->others == 1 ? "" : "s",
 				 suspicion->uses, suspicion->uses == 1 ? "" : "s");
 	snprintf(buffer, size, "its application has %sused %s since this one was last used%s", opened, used,

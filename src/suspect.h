@@ -35,7 +35,8 @@ typedef struct Suspicion
 {
 	uint8		confidence;		/* percent, 1 to 99 */
 	uint8		sign;			/* the strongest SuspectSign, or EXHAUSTED */
-	uint8		others;			/* sessions of its group used since */
+	uint8		others;			/* sessions of its group used since, and still
+								 * there */
 	uint8		opened;			/* connections opened for need since */
 	uint32		uses;			/* of others since it was last used */
 	uint32		ms;				/* age at which others are closed, if that is

@@ -535,6 +535,10 @@ test_words(void)
 	suspicion.ms = 0;
 	suspicion.sign = SUSPECT_FAILED;
 	says(suspicion, "its application has used 1 other 1 time since this one was last used; its last use ended with a failed statement");
+	suspicion.others = 0;
+	suspicion.uses = 49;
+	suspicion.sign = SUSPECT_PASSED;
+	says(suspicion, "its application has used others 49 times since this one was last used");
 	suspicion.uses = 0;
 	suspicion.sign = SUSPECT_EXHAUSTED;
 	says(suspicion, "its application has used no other since this one was last used; most of the other connections are suspected too, and none is used any more");
