@@ -266,7 +266,7 @@ is_exhausted(const SuspectGroup *group, const SuspectMember *member, int64 now, 
 	int			others = 0;
 	int			suspected = 0;
 	double		lost = 0;
-	double		together = evidence_of(member) - OF_ONE_MORE;
+	double		together = evidence_to_judge(group, member) - OF_ONE_MORE;
 
 	if (is_stranger(group, member))
 		return false;
@@ -283,7 +283,7 @@ is_exhausted(const SuspectGroup *group, const SuspectMember *member, int64 now, 
 		others++;
 		suspected += other->suspected;
 		if (!other->suspected)
-			together += (is_stranger(group, other) ? 0 : evidence_of(other)) - OF_ONE_MORE;
+			together += (is_stranger(group, other) ? 0 : evidence_to_judge(group, other)) - OF_ONE_MORE;
 		lost += 1 - evidence_chance_free(other);
 	}
 	return (suspected >= 2 && 2 * lost >= others) ||

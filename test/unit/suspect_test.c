@@ -210,6 +210,9 @@ test_deep(void)
 	run(POOL_NEWEST, 40, 1, 0);
 	ok(evidence_of(&world.members[deep]) > EVIDENCE_STRONG, "by a mixture of orders, one is passed over");
 	ok(!suspects(deep), "but not if the newest may always be taken");
+	world.now += 100 * PACE;
+	ok(suspects_of(~UINT64CONST(0)) == 0, "nor when nothing moves any more");
+	world.now -= 100 * PACE;
 	world.group.always_newest = -12;
 	ok(suspects(deep), "it is, if that can't be");
 }
