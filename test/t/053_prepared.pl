@@ -130,6 +130,10 @@ is($opened->{hint},
 	  . ' Its transaction manager knows which of the two.',
 	'and what to do, where and as whom');
 
+settle($node);
+like($node->safe_psql('postgres', "SELECT leakwatch.report('1 hour')"), qr/PREPARE TRANSACTION (?:'|&#39;)order-1/,
+	'and the report names it');
+
 # what it keeps VACUUM from
 my $age = leak_of('order-1', 'xmin_age');
 $node->safe_psql('postgres', 'SELECT pg_current_xact_id()') foreach (1 .. 3);
