@@ -365,8 +365,14 @@ learn_order(SuspectGroup *group, const Choice *choice)
 			(order == POOL_ANY ? 1 / choice->likely.count : 0.9 * choice->strict.clear[order]);
 		sum += part[order];
 	}
+
+	/*
+	 * one use tells little for it: one that has just been lost makes it look
+	 * so
+	 */
 	newest = 0.9 * always_newest.by[POOL_NEWEST] * choice->newest + STALLS / choice->likely.count;
-	group->always_newest = group->always_newest * keep + log(newest * pool_orders(group) / sum);
+	newest = log(newest * pool_orders(group) / sum);
+	group->always_newest = group->always_newest * keep + Min(1, newest);
 	group->always_newest = Max(LEAST_ODDS, Min(0, group->always_newest));
 	for (int order = 0; order < NUM_POOL_ORDERS; order++)
 		group->orders[order] = Max(LEAST_ORDER, group->orders[order] * keep + part[order] / sum);
