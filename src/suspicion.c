@@ -164,6 +164,17 @@ collect(TimestampTz now)
 }
 
 /*
+ * May it be of another pool than so far?  An application may give its sessions
+ * names once they are connected, but who works under another name is of the
+ * same pool: one that is shared has its borrowers' names, until it is reset.
+ */
+static bool
+may_move(int slot)
+{
+	return !places_get(slot)->member.worked || use_of(slot).last == SUSPECT_LAST_RESET;
+}
+
+/*
  * Look at a session of a pool in which something has happened.  One that has
  * changed just now is looked at again: what it goes on with makes an event only
  * after a gap.
@@ -186,7 +197,7 @@ look(int slot, TimestampTz now)
 	}
 	if (!pools_key(&session, &key))
 		return;
-	if (!pools_is(places_pool[slot], &key) && !places_enter(&session, &key, false, now))
+	if (!pools_is(places_pool[slot], &key) && may_move(slot) && !places_enter(&session, &key, false, now))
 		return;
 	places_tell_pace(&session);
 	if (session.since[SINCE_STATE] > now - use_gap(places_pace(place)))

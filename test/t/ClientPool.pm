@@ -29,7 +29,8 @@ EOC
 
 # Arguments: order (lifo: the connection given back last is taken first; fifo:
 # that given back first), app, addr, user, max (connections), pause (after each
-# step, in us), set, work.
+# step, in us), set, work, begin and end (statements at the beginning of a use and
+# at its end).
 sub new
 {
 	my ($class, $node, %args) = @_;
@@ -78,7 +79,12 @@ sub serve
 	my $busy = (1, 1, 2, 1, 3, 1, 2, 4)[ $step * 5 % 8 ];
 	my @taken = grep { defined } map { $self->take } 1 .. $busy;
 
-	$_->query(sprintf $self->{work}[ $step % @{ $self->{work} } ], $step % 100) foreach @taken;
+	foreach (@taken)
+	{
+		$_->query($self->{begin}) if $self->{begin};
+		$_->query(sprintf $self->{work}[ $step % @{ $self->{work} } ], $step % 100);
+		$_->query($self->{end}) if $self->{end};
+	}
 	$self->give($_) foreach $step % 3 ? @taken : reverse @taken;
 	usleep($self->{pause});
 	return;
@@ -91,6 +97,7 @@ sub forget
 	my $connection;
 
 	$self->serve until defined($connection = $self->take);
+	$connection->query($self->{begin}) if $self->{begin};
 	$connection->query(sprintf "$self->{work}[-1] /*controller='cart',action='add'*/", 7);
 	return $connection;
 }
