@@ -22,6 +22,8 @@
 #define LEAST_ORDER		0.01	/* uses: what was not seen for long may come */
 #define LEAST_ODDS	(-12.0)		/* log: so that an order can come back */
 #define WARM_UP			4		/* paces in which a group only teaches */
+#define WARM_TIME		INT64CONST(20000000)	/* us, if it is used a lot */
+#define WARM_USES		200		/* so much */
 #define PRIOR			3.0		/* log odds that an idle one is free */
 #define PRIOR_QUEUED	5.0		/* the same where all others have to be in use */
 #define STALLS			0.1		/* uses that tell of no order: the client
@@ -136,7 +138,10 @@ evidence_clear(SuspectMember *member)
 static bool
 is_warm(const SuspectGroup *group, int64 at, int64 pace)
 {
-	return group->first_use != 0 && at >= group->first_use + WARM_UP * pace;
+	int64		known_for = at - group->first_use;
+
+	return group->first_use != 0 &&
+		(known_for >= WARM_UP * pace || (known_for >= WARM_TIME && group->uses >= WARM_USES));
 }
 
 static void

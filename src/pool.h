@@ -14,10 +14,16 @@
 #define SUSPECT_DEMANDS 32		/* connections opened for need, remembered */
 #define SUSPECT_PAIRS	(SUSPECT_SEATS * (SUSPECT_SEATS - 1) / 2)
 
-/* All times derive from suspected_leak_warn, the pace. */
-#define POOL_GAP(pace)		((pace) / 100)	/* shorter is a pause within a use */
-#define POOL_TIE(pace)		((pace) / 50)	/* closer is no order */
-#define POOL_RIPE(pace)		((pace) / 10)	/* by then its pool has it again */
+/*
+ * All times derive from suspected_leak_warn, the pace.  What a client takes
+ * within a use, or to give back, does not grow with it, and so has a bound, us:
+ * a shorter idleness than GAP is a pause within a use, and when one is RIPE, its
+ * pool has it again.
+ */
+#define POOL_GAP(pace)		Min((pace) / 100, INT64CONST(50000))
+#define POOL_TIE(pace)		(2 * POOL_GAP(pace))	/* closer is no order */
+#define POOL_RIPE(pace)		(10 * POOL_GAP(pace))
+#define POOL_TOGETHER(pace) ((pace) / 10)	/* sessions fall silent so */
 #define POOL_LEFT(pace)		((pace) * 2)	/* longer than honest uses are
 											 * idle */
 #define POOL_LOOK(pace)		((pace) / 2)	/* how often it is looked at */

@@ -229,7 +229,7 @@ static bool
 fell_silent(const SuspectGroup *group, const SuspectMember *member, int64 pace)
 {
 	bool		blind = pool_is_several(group);
-	int64		window = POOL_RIPE(pace);
+	int64		window = POOL_TOGETHER(pace);
 	int			others = 0;
 
 	if (member->failed || member->among_several || (!group->structured && pool_is_ordered(group, PLAIN_ORDER)) ||

@@ -200,7 +200,7 @@ look(int slot, TimestampTz now)
 	if (!pools_is(places_pool[slot], &key) && may_move(slot) && !places_enter(&session, &key, false, now))
 		return;
 	places_tell_pace(&session);
-	if (session.since[SINCE_STATE] > now - use_gap(places_pace(place)))
+	if (session.since[SINCE_STATE] > now - use_gap_told(places_pace(place)))
 		return;
 	places_version[slot] = session.version;
 	add_news(session.state == SESSION_IDLE ? NEWS_IDLE : NEWS_BUSY, slot, place->pid,
@@ -467,6 +467,7 @@ suspicion_tend(const Moment *moment, bool asked)
 	else if (!asked && rest() > 0 && now < last_tended + clock_soonest(rest()))
 		return;
 	missed = use_take_missed();
+	use_adapt(missed);
 	if (missed)
 		bridge_gap(now);
 	begin_excerpts(now, missed);

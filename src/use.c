@@ -25,6 +25,9 @@
  *	ticked_at	a time that has passed, not long ago; written by each scan, and
  *				by a backend that finds it older than USE_TICK.  A later one
  *				that is lost thereby is of the same moment
+ *	times		so many times a gap an idleness has to be to be told: more when
+ *				the ring has run full, so that what is told is about all; written
+ *				by the watcher alone
  *	event.turn	1 + the place, once the event there has been written
  *
  * What a session was last used for is in its slot, for as long as it is idle:
@@ -52,8 +55,11 @@
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
-/* So many gaps are the time after which an idle session may be suspected. */
-#define GAPS	200
+/* So many times a gap, at most. */
+#define MOST_TIMES	16
+
+/* Looks without events that were missed, after which it may be shorter again. */
+#define CALM_LOOKS	8
 
 /* Idleness is kept in units of so many us, and not beyond the greatest. */
 #define IDLE_UNIT	100
@@ -81,6 +87,7 @@ typedef struct Uses
 	pg_atomic_uint64 tail;
 	pg_atomic_uint64 ticked_at;
 	pg_atomic_uint32 missed;
+	pg_atomic_uint32 times;
 	RingEvent	ring[USE_ROOM];
 } Uses;
 
@@ -119,6 +126,7 @@ use_shmem_init(void)
 	pg_atomic_init_u64(&uses->tail, 0);
 	pg_atomic_init_u64(&uses->ticked_at, 0);
 	pg_atomic_init_u32(&uses->missed, 0);
+	pg_atomic_init_u32(&uses->times, 1);
 	for (int i = 0; i < USE_ROOM; i++)
 		pg_atomic_init_u32(&uses->ring[i].turn, 0);
 }
@@ -126,7 +134,14 @@ use_shmem_init(void)
 int64
 use_gap(int64 pace)
 {
-	return pace / GAPS;
+	return POOL_GAP(pace) / 2;
+}
+
+/* As it is told now. */
+int64
+use_gap_told(int64 pace)
+{
+	return use_gap(pace) * pg_atomic_read_u32(&uses->times);
 }
 
 /* ---------- words ---------- */
@@ -273,10 +288,11 @@ use_note_news(TimestampTz at, uint64 word)
 {
 	TimestampTz begun_at = GetCurrentTransactionStartTimestamp();
 	TimestampTz since = free_since();
+	int64		times = pg_atomic_read_u32(&uses->times);
 	bool		first = WORD_LAST(word) == SUSPECT_LAST_WORK && !use_notes.worked;
 
 	/* what goes on in a transaction was not free, however long it was idle */
-	if (first || (begun_at > use_notes.at && at - since > use_notes.gap))
+	if (first || (begun_at > use_notes.at && (at - since) / times > use_notes.gap))
 		post(USE_TAKEN, at, since, word);
 	use_notes.worked |= first;
 }
@@ -374,6 +390,24 @@ use_tick(TimestampTz now)
 {
 	scanned_at = now;
 	pg_atomic_write_u64(&uses->ticked_at, (uint64) now);
+}
+
+/* A look is taken: have events been missed before it? */
+void
+use_adapt(bool missed)
+{
+	static int	calm = 0;
+	uint32		times = pg_atomic_read_u32(&uses->times);
+
+	calm = missed ? 0 : calm + 1;
+	if (missed)
+		times = Min(2 * times, MOST_TIMES);
+	else if (calm == CALM_LOOKS)
+	{
+		times = Max(times / 2, 1);
+		calm = 0;
+	}
+	pg_atomic_write_u32(&uses->times, times);
 }
 
 /*

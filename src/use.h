@@ -49,8 +49,9 @@ extern void use_shmem_init(void);
 /* How often there is a tick at least while statements come, in us. */
 #define USE_TICK	USECS_PER_SEC
 
-/* For how long a session has to be idle to count as free, in us. */
+/* For how long a session has to be idle to count as free, in us; and to be told. */
 extern int64 use_gap(int64 pace);
+extern int64 use_gap_told(int64 pace);
 
 /* Called by a backend, for itself. */
 extern void use_set_pace(int ms);
@@ -58,6 +59,7 @@ extern void use_connect(void);
 
 /* Called by the watcher. */
 extern void use_tick(TimestampTz now);
+extern void use_adapt(bool missed);
 extern bool use_take(UseEvent *event);
 extern bool use_take_missed(void);
 extern UseWord use_of(int slot);

@@ -17,7 +17,6 @@
 
 #define SEC		INT64CONST(1000000)
 #define MS		INT64CONST(1000)
-#define PACE	(5 * SEC)
 #define MANY	40
 
 /* A made-up application: when each of its sessions became free, 0: in use. */
@@ -34,6 +33,7 @@ typedef struct World
 } World;
 
 static World world;
+static int64 pace = 5 * SEC;
 
 static void
 tell(int who, SuspectEventKind kind, uint32 print)
@@ -46,7 +46,7 @@ tell(int who, SuspectEventKind kind, uint32 print)
 		.work = true,
 	};
 
-	suspect_event(&world.group, &world.members[who], &event, PACE);
+	suspect_event(&world.group, &world.members[who], &event, pace);
 }
 
 static int
@@ -152,7 +152,7 @@ suspects(int who)
 {
 	Suspicion	suspicion;
 
-	return suspect_judge(&world.group, &world.members[who], world.now, PACE, &suspicion);
+	return suspect_judge(&world.group, &world.members[who], world.now, pace, &suspicion);
 }
 
 static int
@@ -195,6 +195,20 @@ test_orders(void)
 	}
 }
 
+/* What clients do takes no longer where the pace is a minute. */
+static void
+test_as_shipped(void)
+{
+	pace = 60 * SEC;
+	begin_world(3);
+	run(POOL_OLDEST, 300, 2, 0);
+	ok(world.group.orders[POOL_OLDEST] > 0.8 * pool_orders(&world.group), "at the pace of a minute too, the order of a fast pool is seen");
+	run(POOL_OLDEST, 500, 2, 1);
+	ok(suspects(0), "who was lost soon after its first uses is suspected");
+	ok(suspects_of(~UINT64CONST(1)) == 0, "and no other");
+	pace = 5 * SEC;
+}
+
 /* Of what was seen little tells of an order, but all fits the newest first. */
 static void
 test_deep(void)
@@ -210,9 +224,9 @@ test_deep(void)
 	run(POOL_NEWEST, 40, 1, 0);
 	ok(evidence_of(&world.members[deep]) > EVIDENCE_STRONG, "by a mixture of orders, one is passed over");
 	ok(!suspects(deep), "but not if the newest may always be taken");
-	world.now += 100 * PACE;
+	world.now += 100 * pace;
 	ok(suspects_of(~UINT64CONST(0)) == 0, "nor when nothing moves any more");
-	world.now -= 100 * PACE;
+	world.now -= 100 * pace;
 	world.group.always_newest = -12;
 	ok(suspects(deep), "it is, if that can't be");
 }
@@ -328,7 +342,7 @@ test_closing(void)
 		tell(i, SUSPECT_DISCONNECT, 0);
 		world.free_since[i] = 0;
 	}
-	ok(pool_closing_age(&world.group, PACE) > 9 * SEC && pool_closing_age(&world.group, PACE) < 11 * SEC,
+	ok(pool_closing_age(&world.group, pace) > 9 * SEC && pool_closing_age(&world.group, pace) < 11 * SEC,
 	   "the age at which free ones are closed is learned");
 	ok(world.members[11].spared > 0 && world.members[11].sign[SUSPECT_SPARED] > 2, "one free for longer that stays is noted");
 	world.now += 10 * SEC;
@@ -343,7 +357,7 @@ test_gap(void)
 	run(POOL_OLDEST, 200, 3, 0);
 	run(POOL_OLDEST, 100, 3, 1);
 	suspect_gap(&world.group, world.now, world.now + SEC);
-	suspect_resync(&world.group, &world.members[0], true, world.now, PACE);
+	suspect_resync(&world.group, &world.members[0], true, world.now, pace);
 	world.now += 11 * SEC;
 	ok(!suspects(0), "after events were missed it is judged by what comes then");
 	suspect_leave(&world.group, &world.members[0]);
@@ -501,12 +515,12 @@ test_bounds(void)
 
 	begin_world(0);
 	for (int i = 0; i < lengthof(crowd); i++)
-		suspect_event(&world.group, &crowd[i], &event, PACE);
+		suspect_event(&world.group, &crowd[i], &event, pace);
 	ok(crowd[SUSPECT_SEATS - 1].seat == SUSPECT_SEATS - 1 && crowd[SUSPECT_SEATS].seat < 0, "a group has room for so many");
 	event.kind = SUSPECT_FREED;
 	event.print = 7;
-	suspect_event(&world.group, &crowd[SUSPECT_SEATS], &event, PACE);
-	ok(!suspect_judge(&world.group, &crowd[SUSPECT_SEATS], EPOCH + 100 * SEC, PACE, &suspicion), "who is over it is never suspected");
+	suspect_event(&world.group, &crowd[SUSPECT_SEATS], &event, pace);
+	ok(!suspect_judge(&world.group, &crowd[SUSPECT_SEATS], EPOCH + 100 * SEC, pace, &suspicion), "who is over it is never suspected");
 	ok(sizeof(SuspectMember) <= 120 && sizeof(SuspectGroup) <= 12 * 1024 && sizeof(Suspicion) == 12, "the state is as small as stated");
 }
 
@@ -566,7 +580,7 @@ replay(const char *name, int right, int wrong, int missed)
 	for (int i = 0; i < MAX_APPLICATIONS; i++)
 		suspect_group_init(&groups[i]);
 	snprintf(path, sizeof(path), "test/suspicion/recordings/%s.ev.gz", name);
-	if (!recording_load(&recording, path, PACE, 0))
+	if (!recording_load(&recording, path, pace, 0))
 	{
 		ok(false, "%s can't be read", path);
 		return;
@@ -582,7 +596,7 @@ replay(const char *name, int right, int wrong, int missed)
 				const Heard *heard = &recording.sessions[j];
 				Suspicion	suspicion;
 
-				if (said[j] || heard->listens || !suspect_judge(&groups[heard->application], &members[j], tick, PACE, &suspicion))
+				if (said[j] || heard->listens || !suspect_judge(&groups[heard->application], &members[j], tick, pace, &suspicion))
 					continue;
 				said[j] = true;
 				found[j] = heard->leak != 0 && tick >= heard->leak;
@@ -590,10 +604,10 @@ replay(const char *name, int right, int wrong, int missed)
 			}
 		}
 		said[who] &= recording.events[i].event.kind != SUSPECT_TAKEN;
-		suspect_event(&groups[recording.sessions[who].application], &members[who], &recording.events[i].event, PACE);
+		suspect_event(&groups[recording.sessions[who].application], &members[who], &recording.events[i].event, pace);
 	}
 	for (int i = 0; i < recording.nsessions; i++)
-		got[2] += recording.sessions[i].leak != 0 && recording.sessions[i].leak <= recording.end - 5 * PACE && !found[i];
+		got[2] += recording.sessions[i].leak != 0 && recording.sessions[i].leak <= recording.end - 5 * pace && !found[i];
 	ok(got[0] == right && got[1] == wrong && got[2] == missed, "%s: %d right, %d wrong, %d missed", name, got[0], got[1], got[2]);
 }
 
@@ -601,6 +615,7 @@ int
 main(void)
 {
 	test_orders();
+	test_as_shipped();
 	test_deep();
 	test_changed_order(POOL_OLDEST, POOL_NEWEST);
 	test_changed_order(POOL_NEWEST, POOL_OLDEST);
