@@ -40,7 +40,7 @@ sub found_by_leakwatch
 		my (undef, $at, $pid, $since) = split ' ';
 		$seen{$pid} //= ($at - $since) / 1000 - $limit_ms if defined $since;
 	}
-	kill 'INT', @load;
+	kill 'TERM', @load;
 	waitpid $_, 0 foreach @load;
 	$clients->finish;
 	$poller->finish;
@@ -82,7 +82,7 @@ sub ended_by_server
 		my (undef, undef, $replied, $ended) = split ' ';
 		push @late, ($ended - $replied) / 1000 - $limit_ms if $ended;
 	}
-	kill 'INT', @load;
+	kill 'TERM', @load;
 	waitpid $_, 0 foreach @load;
 	$clients->finish;
 	return [@late];
