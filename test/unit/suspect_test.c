@@ -213,6 +213,7 @@ test_as_shipped(void)
 static void
 test_deep(void)
 {
+	double		newest = -99;
 	int			deep;
 
 	begin_world(2);
@@ -229,6 +230,15 @@ test_deep(void)
 	world.now -= 100 * pace;
 	world.group.always_newest = -12;
 	ok(suspects(deep), "it is, if that can't be");
+
+	begin_world(10);
+	run(POOL_OLDEST, 200, 3, 0);
+	for (int lost = 1; lost < 9; lost++)
+	{
+		run(POOL_OLDEST, 1, 3, (UINT64CONST(1) << lost) - 1);
+		newest = Max(newest, world.group.always_newest);
+	}
+	ok(newest < -EVIDENCE_STRONG, "which does not come to be possible when one after the other is lost");
 }
 
 /* Another pool under the old name: an application that was deployed anew. */
