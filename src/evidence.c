@@ -301,12 +301,23 @@ likelihood(const Habit *habit, const Choice *choice, const Row *row)
 
 /* How much likelier it is without that one than with it, if it is kin. */
 static double
-weigh_row(const Habit *habit, const Choice *choice, const Row *out, const Row *in, double kin)
+weigh_row(double isnt, double is, double kin)
+{
+	double		evidence = log(isnt / (kin * is + (1 - kin) * isnt));
+
+	return Min(MOST_OF_USE, evidence);
+}
+
+/* By this habit; late is as in, if it was given back when ripe, NULL if it isn't. */
+static void
+pass_over(PassedOver *passed, const Habit *habit, const Choice *choice,
+		  const Row *out, const Row *in, const Row *late, double kin)
 {
 	double		isnt = likelihood(habit, choice, out);
-	double		is = likelihood(habit, choice, in);
 
-	return Min(MOST_OF_USE, log(isnt / (kin * is + (1 - kin) * isnt)));
+	passed->at_once += weigh_row(isnt, likelihood(habit, choice, in), kin);
+	if (late != NULL)
+		passed->ripe += weigh_row(isnt, likelihood(habit, choice, late), kin);
 }
 
 /* Was it chance that another was taken, and not this one? */
@@ -343,13 +354,8 @@ weigh(const SuspectGroup *group, const Choice *choice, SuspectMember *other, int
 	}
 	if (other->free_since <= choice->since && other->free_since + POOL_RIPE(pace) > choice->since)
 		late.clear[POOL_NEWEST] *= choice->slip;
-	other->passed_mixed.at_once += weigh_row(&choice->habit, choice, &out, &in, kin);
-	other->passed_newest.at_once += weigh_row(&always_newest, choice, &out, &in, kin);
-	if (ripe)
-	{
-		other->passed_mixed.ripe += weigh_row(&choice->habit, choice, &out, &late, kin);
-		other->passed_newest.ripe += weigh_row(&always_newest, choice, &out, &late, kin);
-	}
+	pass_over(&other->passed_mixed, &choice->habit, choice, &out, &in, ripe ? &late : NULL, kin);
+	pass_over(&other->passed_newest, &always_newest, choice, &out, &in, ripe ? &late : NULL, kin);
 	set_sign(group, other, SUSPECT_PASSED, passed_by(&other->passed_mixed), choice->at, pace);
 }
 
