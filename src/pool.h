@@ -18,9 +18,10 @@
  * All times derive from suspected_leak_warn, the pace.  What a client takes
  * within a use, or to give back, does not grow with it, and so has a bound, us:
  * a shorter idleness than GAP is a pause within a use, and when one is RIPE, its
- * pool has it again.
+ * pool has it again.  What is TOLD of is from a shorter one on.
  */
 #define POOL_GAP(pace)		Min((pace) / 100, INT64CONST(50000))
+#define POOL_TOLD(pace)		(POOL_GAP(pace) / 2)
 #define POOL_TIE(pace)		(2 * POOL_GAP(pace))	/* closer is no order */
 #define POOL_RIPE(pace)		(10 * POOL_GAP(pace))
 #define POOL_TOGETHER(pace) ((pace) / 10)	/* sessions fall silent so */

@@ -141,12 +141,12 @@ collect(TimestampTz now)
 	while (nnews + 2 + MaxBackends < max_news && use_take(&use))
 	{
 		const Place *place = places_get(use.slot);
-		int64		gap = use_gap(place->pid == use.pid ? places_pace(place) : places_server_pace());
+		int64		pace = place->pid == use.pid ? places_pace(place) : places_server_pace();
 
 		pools_touch(places_pool_of(use.slot, use.pid, now));
 		if (is_overlooked(&use))
 			continue;
-		if (use.kind != USE_CONNECT && use.at - use.free_since > gap)
+		if (use.kind != USE_CONNECT && use.at - use.free_since > POOL_TOLD(pace))
 			add_event(SUSPECT_FREED, &use, use.free_since, &use.before);
 		switch (use.kind)
 		{
@@ -200,7 +200,7 @@ look(int slot, TimestampTz now)
 	if (!pools_is(places_pool[slot], &key) && may_move(slot) && !places_enter(&session, &key, false, now))
 		return;
 	places_tell_pace(&session);
-	if (session.since[SINCE_STATE] > now - use_gap_told(places_pace(place)))
+	if (session.since[SINCE_STATE] > now - use_gap(places_pace(place)))
 		return;
 	places_version[slot] = session.version;
 	add_news(session.state == SESSION_IDLE ? NEWS_IDLE : NEWS_BUSY, slot, place->pid,

@@ -134,14 +134,7 @@ use_shmem_init(void)
 int64
 use_gap(int64 pace)
 {
-	return POOL_GAP(pace) / 2;
-}
-
-/* As it is told now. */
-int64
-use_gap_told(int64 pace)
-{
-	return use_gap(pace) * pg_atomic_read_u32(&uses->times);
+	return POOL_TOLD(pace) * pg_atomic_read_u32(&uses->times);
 }
 
 /* ---------- words ---------- */
@@ -339,7 +332,7 @@ use_set_pace(int ms)
 	/* what has not been noted so far is not known to have been idleness */
 	if (on && !use_notes.on)
 		use_notes.at = GetCurrentTimestamp();
-	use_notes.gap = ms > 0 ? use_gap(ms * INT64CONST(1000)) : PG_INT64_MAX;
+	use_notes.gap = ms > 0 ? POOL_TOLD(ms * INT64CONST(1000)) : PG_INT64_MAX;
 	use_notes.on = on;
 }
 

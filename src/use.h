@@ -49,9 +49,8 @@ extern void use_shmem_init(void);
 /* How often there is a tick at least while statements come, in us. */
 #define USE_TICK	USECS_PER_SEC
 
-/* For how long a session has to be idle to count as free, in us; and to be told. */
+/* For how long a session has to be idle now to be told of, in us. */
 extern int64 use_gap(int64 pace);
-extern int64 use_gap_told(int64 pace);
 
 /* Called by a backend, for itself. */
 extern void use_set_pace(int ms);

@@ -311,11 +311,11 @@ recording_load(Recording *recording, const char *path, int64 pace, int64 look)
 	qsort(recording->lines, recording->nlines, sizeof(Line), recording_by_time);
 	recording->end = recording->lines[recording->nlines - 1].at;
 	for (int i = 0; i < recording->nlines; i++)
-		recording_apply(recording, &recording->lines[i], POOL_GAP(pace) / 2, look);
+		recording_apply(recording, &recording->lines[i], POOL_TOLD(pace), look);
 	for (int i = 0; i < recording->nsessions; i++)
 	{
 		if (recording->sessions[i].live)
-			recording_tell_spell(recording, i, recording->end + pace, POOL_GAP(pace) / 2, 0);
+			recording_tell_spell(recording, i, recording->end + pace, POOL_TOLD(pace), 0);
 	}
 	qsort(recording->events, recording->nevents, sizeof(Told), recording_by_event);
 	return true;
