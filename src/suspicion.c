@@ -467,7 +467,6 @@ suspicion_tend(const Moment *moment, bool asked)
 	else if (!asked && rest() > 0 && now < last_tended + clock_soonest(rest()))
 		return;
 	missed = use_take_missed();
-	use_adapt(missed);
 	if (missed)
 		bridge_gap(now);
 	begin_excerpts(now, missed);

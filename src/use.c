@@ -385,24 +385,6 @@ use_tick(TimestampTz now)
 	pg_atomic_write_u64(&uses->ticked_at, (uint64) now);
 }
 
-/* A look is taken: have events been missed before it? */
-void
-use_adapt(bool missed)
-{
-	static int	calm = 0;
-	uint32		times = pg_atomic_read_u32(&uses->times);
-
-	calm = missed ? 0 : calm + 1;
-	if (missed)
-		times = Min(2 * times, MOST_TIMES);
-	else if (calm == CALM_LOOKS)
-	{
-		times = Max(times / 2, 1);
-		calm = 0;
-	}
-	pg_atomic_write_u32(&uses->times, times);
-}
-
 /*
  * Take the next event out of the ring; false when there is none.  One that has
  * been begun and is not there is waited for until the next scan, and no longer.
@@ -448,12 +430,33 @@ use_take(UseEvent *event)
 	return true;
 }
 
-/* Have events been missed since the last call? */
+/* Ask for a longer idleness where events have been missed, or for a shorter again. */
+static void
+adapt(bool missed)
+{
+	static int	calm = 0;
+	uint32		times = pg_atomic_read_u32(&uses->times);
+
+	calm = missed ? 0 : calm + 1;
+	if (missed)
+		times = Min(2 * times, MOST_TIMES);
+	else if (calm == CALM_LOOKS)
+	{
+		times = Max(times / 2, 1);
+		calm = 0;
+	}
+	pg_atomic_write_u32(&uses->times, times);
+}
+
+/* A look is taken: have events been missed since the one before? */
 bool
 use_take_missed(void)
 {
-	return pg_atomic_read_u32(&uses->missed) != 0 &&
-		pg_atomic_exchange_u32(&uses->missed, 0) != 0;
+	bool		missed = pg_atomic_read_u32(&uses->missed) != 0 &&
+	pg_atomic_exchange_u32(&uses->missed, 0) != 0;
+
+	adapt(missed);
+	return missed;
 }
 
 /* What the session in a slot was last used for. */

@@ -58,7 +58,6 @@ extern void use_connect(void);
 
 /* Called by the watcher. */
 extern void use_tick(TimestampTz now);
-extern void use_adapt(bool missed);
 extern bool use_take(UseEvent *event);
 extern bool use_take_missed(void);
 extern UseWord use_of(int slot);
