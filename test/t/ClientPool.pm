@@ -50,22 +50,33 @@ sub new
 }
 
 # A connection that is free, or a new one; undef when all are out.
-sub take
+sub find
 {
 	my ($self) = @_;
 	my $free = $self->{free};
 
-	$self->{uses}++;
 	return $self->{order} eq 'lifo' ? pop @$free : shift @$free if @$free;
 	return undef if $self->{open} == $self->{max};
 	$self->{open}++;
 	return RawClient->new($self->{node}, map { $_ => $self->{$_} } grep { defined $self->{$_} } qw(app addr user set));
 }
 
+# The same, and its use begins.
+sub take
+{
+	my ($self) = @_;
+	my $connection = $self->find;
+
+	$self->{uses}++;
+	$connection->query($self->{begin}) if defined $connection && $self->{begin};
+	return $connection;
+}
+
 sub give
 {
 	my ($self, $connection) = @_;
 
+	$connection->query($self->{end}) if $self->{end};
 	push @{ $self->{free} }, $connection;
 	return;
 }
@@ -79,12 +90,7 @@ sub serve
 	my $busy = (1, 1, 2, 1, 3, 1, 2, 4)[ $step * 5 % 8 ];
 	my @taken = grep { defined } map { $self->take } 1 .. $busy;
 
-	foreach (@taken)
-	{
-		$_->query($self->{begin}) if $self->{begin};
-		$_->query(sprintf $self->{work}[ $step % @{ $self->{work} } ], $step % 100);
-		$_->query($self->{end}) if $self->{end};
-	}
+	$_->query(sprintf $self->{work}[ $step % @{ $self->{work} } ], $step % 100) foreach @taken;
 	$self->give($_) foreach $step % 3 ? @taken : reverse @taken;
 	usleep($self->{pause});
 	return;
@@ -97,7 +103,6 @@ sub forget
 	my $connection;
 
 	$self->serve until defined($connection = $self->take);
-	$connection->query($self->{begin}) if $self->{begin};
 	$connection->query(sprintf "$self->{work}[-1] /*controller='cart',action='add'*/", 7);
 	return $connection;
 }
