@@ -40,8 +40,7 @@ sub found_by_leakwatch
 		my (undef, $at, $pid, $since) = split ' ';
 		$seen{$pid} //= ($at - $since) / 1000 - $limit_ms if defined $since;
 	}
-	kill 'TERM', @load;
-	waitpid $_, 0 foreach @load;
+	end_load(@load);
 	$clients->finish;
 	$poller->finish;
 	my @late = map { $_->{late} } rows($node,
@@ -65,6 +64,13 @@ sub start_load
 	return $pid;
 }
 
+sub end_load
+{
+	kill 'TERM', @_;
+	waitpid $_, 0 foreach @_;
+	return;
+}
+
 # What the server's own timeout does, by the clock of the client it ends.
 sub ended_by_server
 {
@@ -82,8 +88,7 @@ sub ended_by_server
 		my (undef, undef, $replied, $ended) = split ' ';
 		push @late, ($ended - $replied) / 1000 - $limit_ms if $ended;
 	}
-	kill 'TERM', @load;
-	waitpid $_, 0 foreach @load;
+	end_load(@load);
 	$clients->finish;
 	return [@late];
 }
